@@ -1,0 +1,35 @@
+"""What the node writes, and where it goes."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ObjectKind(StrEnum):
+    """The kinds of object that a result has. The order is the order of sending: the SR is the root and comes late."""
+
+    SEG = "SEG"
+    SR = "SR"
+    SC = "SC"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputFile:
+    """One object on disk, checked and final. ``path`` is relative to the outputs folder; ``number`` orders the SC."""
+
+    kind: ObjectKind
+    number: int
+    sop_class_uid: str
+    sop_instance_uid: str
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """A DICOM application entity that the node calls."""
+
+    name: str
+    host: str
+    port: int
+    ae_title: str  # the called title
+    calling_ae_title: str = "ICHNODE"

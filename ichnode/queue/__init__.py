@@ -1,0 +1,1 @@
+"""Tables, states, leases and the outbox: SQLAlchemy on SQLite."""

@@ -1,0 +1,94 @@
+"""The database: one SQLite file, opened so that a committed row survives a power cut."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, Insert, create_engine, event
+
+BUSY_TIMEOUT_MS: Final = 30_000
+
+PRAGMAS: Final = (
+    # Readers (status, the deliverer) never wait for the receiver's commits, nor it for them.
+    "PRAGMA journal_mode=WAL",
+    # In WAL mode NORMAL may lose the last commits at a power cut; 0x0000 was answered for them, so every commit syncs.
+    "PRAGMA synchronous=FULL",
+    # Three processes write: wait for the other's short transaction instead of failing at once.
+    f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
+    # SQLite leaves foreign keys unchecked unless asked.
+    "PRAGMA foreign_keys=ON",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """Two engines on one file: what reads takes a snapshot, what writes takes the write lock at its first word."""
+
+    readers: Engine
+    writers: Engine
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A snapshot: everything read within belongs together."""
+        with self.readers.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: all of it, or on any error nothing."""
+        with self.writers.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self.readers.dispose()
+        self.writers.dispose()
+
+
+def open_database(path: Path) -> Database:
+    """Opens the database at ``path``, making or migrating it first. Safe to call from several processes at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # BEGIN IMMEDIATE: a deferred transaction that reads and then writes can fail with SQLITE_BUSY half-way, whatever
+    # the time-out, because another writer came in between.
+    writers = _engine(path, "BEGIN IMMEDIATE")
+    with path.with_suffix(".migrate.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        migrate(writers)
+    return Database(readers=_engine(path, "BEGIN"), writers=writers)
+
+
+def migrate(engine: Engine) -> None:
+    """Brings the tables to the newest revision."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def inserted_id(connection: Connection, statement: Insert) -> int:
+    """Runs an INSERT of one row and returns the row's id."""
+    key = connection.execute(statement).inserted_primary_key
+    assert key is not None  # every table has an integer key
+    return int(key[0])
+
+
+def _engine(path: Path, begin: str) -> Engine:
+    engine = create_engine(f"sqlite:///{path}", pool_size=10, max_overflow=30)
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(raw: Any, _record: Any) -> None:
+        raw.isolation_level = None  # the driver shall not open transactions of its own: _on_begin does
+        for pragma in PRAGMAS:
+            raw.execute(pragma)
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

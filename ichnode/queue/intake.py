@@ -1,0 +1,143 @@
+"""What the receiver writes: instances, and the revision of the series that each belongs to."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, desc, insert, select, update
+
+from ichnode.domain.facts import InstanceFacts
+from ichnode.domain.states import Decision, SeriesState, Transfer
+from ichnode.queue.audit import Entity, note
+from ichnode.queue.database import Database, inserted_id
+from ichnode.queue.tables import INSTANCES, QUARANTINE, SERIES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewInstance:
+    """One instance whose bytes are already durable. ``path`` is relative to the store; ``sha256`` (hex) is over the
+    transfer syntax and the encoded data set."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    sha256: str
+    size_bytes: int
+    path: str
+    calling_ae: str
+    address: str
+    facts: InstanceFacts
+
+
+class Recorded(StrEnum):
+    """What ``record`` found."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"  # the same bytes again
+    CONFLICT = "conflict"  # the same UID with other bytes: nothing was written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An instance that the node holds already; ``purged``: retention removed its file, the row stays."""
+
+    sop_instance_uid: str
+    sha256: str
+    path: str
+    purged: bool
+
+
+def kept(db: Database, sop_instance_uid: str) -> Kept | None:
+    """The instance with this UID, if the node holds it."""
+    with db.read() as connection:
+        row = _find(connection, sop_instance_uid)
+    if row is None:
+        return None
+    purged = row["purged_at"] is not None
+    return Kept(sop_instance_uid=sop_instance_uid, sha256=row["sha256"], path=row["path"], purged=purged)
+
+
+def patient_keys(db: Database, study_instance_uid: str) -> frozenset[str]:
+    """The patients that the kept instances of a study name: more than one is an error somewhere upstream."""
+    key = INSTANCES.c.facts["patient_key"].as_string()
+    query = select(key).where(INSTANCES.c.study_instance_uid == study_instance_uid).distinct()
+    with db.read() as connection:
+        return frozenset(found for found in connection.execute(query).scalars() if found)
+
+
+def restored(db: Database, sop_instance_uid: str, *, path: str, size_bytes: int, now: float) -> None:
+    """The same bytes came again for an instance whose file was purged or lost: its row points to the new file."""
+    with db.write() as connection:
+        row_id = connection.execute(
+            select(INSTANCES.c.id).where(INSTANCES.c.sop_instance_uid == sop_instance_uid)
+        ).scalar_one()
+        values = {"path": path, "size_bytes": size_bytes, "purged_at": None}
+        connection.execute(update(INSTANCES).where(INSTANCES.c.id == row_id).values(values))
+        note(connection, Entity.INSTANCE, row_id, now=now, old="purged", new="kept", text="the same bytes came again")
+
+
+def record(db: Database, instance: NewInstance, *, now: float) -> Recorded:
+    """Adds the instance to its series in one transaction. A slice for a settled series opens its next revision."""
+    with db.write() as connection:
+        row = _find(connection, instance.sop_instance_uid)
+        if row is not None:
+            return Recorded.DUPLICATE if row["sha256"] == instance.sha256 else Recorded.CONFLICT
+        values = asdict(instance) | {"received_at": now, "revision": _open_revision(connection, instance, now)}
+        connection.execute(insert(INSTANCES).values(values))
+    return Recorded.NEW
+
+
+def quarantine(db: Database, instance: NewInstance, *, reason: str, now: float) -> None:
+    """Records bytes that were kept but belong nowhere. The same bytes twice make one row."""
+    with db.write() as connection:
+        known = connection.execute(select(QUARANTINE.c.id).where(QUARANTINE.c.path == instance.path)).scalar()
+        if known is not None:
+            return
+        values = {k: getattr(instance, k) for k in ("sop_instance_uid", "sha256", "path", "calling_ae")}
+        row_id = inserted_id(connection, insert(QUARANTINE).values(values | {"reason": reason, "at": now}))
+        note(connection, Entity.QUARANTINE, row_id, now=now, new="quarantined", text=reason, alarm=True)
+
+
+def remark(db: Database, text: str, *, now: float, alarm: bool = False) -> None:
+    """A line in the node's own history: an object of ours dropped, an orphan adopted, a file that is missing."""
+    with db.write() as connection:
+        note(connection, Entity.NODE, 0, now=now, text=text, alarm=alarm)
+
+
+def facts_from_json(stored: Mapping[str, Any]) -> InstanceFacts:
+    """The facts as they were before JSON made lists of their tuples."""
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+    values["positions"] = tuple(tuple(position) for position in stored["positions"])
+    return InstanceFacts(**values)
+
+
+def _find(connection: Connection, sop_instance_uid: str) -> RowMapping | None:
+    query = select(INSTANCES).where(INSTANCES.c.sop_instance_uid == sop_instance_uid)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def _open_revision(connection: Connection, instance: NewInstance, now: float) -> int:
+    query = select(SERIES).where(SERIES.c.series_instance_uid == instance.series_instance_uid)
+    latest = connection.execute(query.order_by(desc(SERIES.c.revision)).limit(1)).mappings().one_or_none()
+    if latest is not None and latest["state"] == SeriesState.RECEIVING:
+        connection.execute(update(SERIES).where(SERIES.c.id == latest["id"]).values(last_at=now))
+        return int(latest["revision"])
+    revision = 1 if latest is None else int(latest["revision"]) + 1
+    values = {
+        "series_instance_uid": instance.series_instance_uid,
+        "study_instance_uid": instance.study_instance_uid,
+        "revision": revision,
+        "state": SeriesState.RECEIVING,
+        "calling_ae": instance.calling_ae,
+        "transfer": Transfer.NONE,
+        "first_at": now,
+        "last_at": now,
+        "decision": Decision.PENDING,
+    }
+    row_id = inserted_id(connection, insert(SERIES).values(values))
+    text = "first slice" if revision == 1 else f"late slice: revision {revision} follows {revision - 1}"
+    note(connection, Entity.SERIES, row_id, now=now, new=SeriesState.RECEIVING, text=text)
+    return revision

@@ -1,0 +1,194 @@
+"""Jobs and their leases. A worker owns a job only while its lease and its fencing token hold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum, StrEnum
+
+from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
+
+from ichnode.domain.errors import LeaseLost
+from ichnode.domain.outputs import OutputFile
+from ichnode.domain.states import JobState, check_move
+from ichnode.queue.audit import Entity, note
+from ichnode.queue.database import Database, inserted_id
+from ichnode.queue.outbox import Route, add_outputs
+from ichnode.queue.tables import JOBS
+
+
+class JobKind(StrEnum):
+    """What a job is to do."""
+
+    ANALYSE = "analyse"  # run the network, write SEG, SR and SC
+    EXPLAIN = "explain"  # write an SR that says why the series was not analysed
+
+
+class Priority(IntEnum):
+    """The smallest goes first: a new study overtakes every replay."""
+
+    NEW = 10
+    EXPLAIN = 20
+    REPLAY = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A job in a worker's hands. ``fence`` is the token that its every write must show."""
+
+    job_id: int
+    series_id: int
+    kind: JobKind
+    reason: str
+    weights: str | None
+    attempts: int
+    fence: int
+
+
+def add_job(
+    connection: Connection,
+    series_id: int,
+    kind: JobKind,
+    *,
+    priority: Priority,
+    now: float,
+    reason: str = "",
+    weights: str | None = None,
+) -> int:
+    """Queues a job for one revision of a series. Returns its id."""
+    values = {
+        "series_id": series_id,
+        "kind": kind,
+        "priority": priority,
+        "state": JobState.QUEUED,
+        "reason": reason,
+        "weights": weights,
+        "created_at": now,
+    }
+    job_id = inserted_id(connection, insert(JOBS).values(values))
+    note(connection, Entity.JOB, job_id, now=now, new=JobState.QUEUED, text=f"{kind} series {series_id}")
+    return job_id
+
+
+def claim(db: Database, *, owner: str, now: float, lease_s: float) -> Lease | None:
+    """Leases the next job: the smallest priority first, then the oldest. Counts the attempt at once, so that a job
+    that kills its worker runs out of attempts. A running job whose lease ran out is taken again. None if none waits."""
+    waiting = (JOBS.c.state == JobState.QUEUED) & (JOBS.c.not_before <= now)
+    abandoned = (JOBS.c.state == JobState.RUNNING) & (JOBS.c.lease_until <= now)
+    query = select(JOBS).where(or_(waiting, abandoned)).order_by(JOBS.c.priority, JOBS.c.id).limit(1)
+    with db.write() as connection:
+        job = connection.execute(query).mappings().one_or_none()
+        if job is None:
+            return None
+        if job["state"] == JobState.RUNNING:
+            _move(connection, job, JobState.QUEUED, f"lease of {job['owner']} ran out", now)
+        values = {
+            "state": JobState.RUNNING,
+            "owner": owner,
+            "attempts": job["attempts"] + 1,
+            "fence": job["fence"] + 1,
+            "lease_until": now + lease_s,
+        }
+        connection.execute(update(JOBS).where(JOBS.c.id == job["id"]).values(values))
+        text = f"attempt {job['attempts'] + 1} by {owner}"
+        note(connection, Entity.JOB, job["id"], now=now, old=JobState.QUEUED, new=JobState.RUNNING, text=text)
+    return replace(_lease(job), attempts=job["attempts"] + 1, fence=job["fence"] + 1)
+
+
+def renew(db: Database, lease: Lease, *, now: float, lease_s: float) -> None:
+    """Prolongs the lease. Raises LeaseLost when another worker has the job."""
+    with db.write() as connection:
+        _owned(connection, lease)
+        connection.execute(update(JOBS).where(JOBS.c.id == lease.job_id).values(lease_until=now + lease_s))
+
+
+def give_back(db: Database, lease: Lease, *, now: float) -> None:
+    """Returns an unfinished job at shut-down; the attempt does not count. Raises LeaseLost."""
+    with db.write() as connection:
+        job = _owned(connection, lease)
+        _move(connection, job, JobState.QUEUED, "given back at shut-down", now)
+        values = {"attempts": lease.attempts - 1, "lease_until": None, "owner": None}
+        connection.execute(update(JOBS).where(JOBS.c.id == lease.job_id).values(values))
+
+
+def finish(
+    db: Database,
+    lease: Lease,
+    state: JobState,
+    *,
+    outputs: Sequence[OutputFile],
+    routes: Sequence[Route],
+    reason: str,
+    now: float,
+) -> None:
+    """Ends a job: its state, its objects and their deliveries in one transaction. Raises LeaseLost."""
+    with db.write() as connection:
+        job = _owned(connection, lease)
+        _move(connection, job, state, reason, now)
+        values = {"reason": reason, "finished_at": now, "lease_until": None, "owner": None}
+        connection.execute(update(JOBS).where(JOBS.c.id == lease.job_id).values(values))
+        add_outputs(connection, lease.job_id, outputs, routes, analysed=state == JobState.DONE, now=now)
+
+
+def retry_or_fail(db: Database, lease: Lease, error: str, *, max_attempts: int, delay_s: float, now: float) -> JobState:
+    """After an error that may pass: queued again after ``delay_s``, or failed once the attempts are used up.
+
+    A failed analysis leaves a job behind that tells the PACS so. Returns the new state. Raises LeaseLost.
+    """
+    with db.write() as connection:
+        job = _owned(connection, lease)
+        if lease.attempts < max_attempts:
+            _move(connection, job, JobState.QUEUED, error, now)
+            values = {"not_before": now + delay_s, "lease_until": None, "owner": None}
+            connection.execute(update(JOBS).where(JOBS.c.id == lease.job_id).values(values))
+            return JobState.QUEUED
+        _move(connection, job, JobState.FAILED, error, now, alarm=True)
+        over = {"reason": error, "finished_at": now, "lease_until": None, "owner": None}
+        connection.execute(update(JOBS).where(JOBS.c.id == lease.job_id).values(over))
+        if lease.kind == JobKind.ANALYSE:
+            text = f"analysis failed after {lease.attempts} attempts: {error}"
+            add_job(connection, lease.series_id, JobKind.EXPLAIN, priority=Priority.EXPLAIN, reason=text, now=now)
+        return JobState.FAILED
+
+
+def sweep_leases(db: Database, *, max_attempts: int, now: float) -> int:
+    """Fails every job whose worker died at its last attempt, so that it is not run for ever. Returns how many."""
+    query = select(JOBS).where(
+        JOBS.c.state == JobState.RUNNING, JOBS.c.lease_until <= now, JOBS.c.attempts >= max_attempts
+    )
+    with db.read() as connection:
+        dead = connection.execute(query).mappings().all()
+    for job in dead:
+        lease = _lease(job)
+        retry_or_fail(db, lease, "its worker died while it ran", max_attempts=max_attempts, delay_s=0, now=now)
+    return len(dead)
+
+
+def backlog(db: Database) -> tuple[int, float | None]:
+    """How many jobs wait or run, and when the oldest of them was queued."""
+    query = select(func.count(), func.min(JOBS.c.created_at)).where(
+        JOBS.c.state.in_([JobState.QUEUED, JobState.RUNNING])
+    )
+    with db.read() as connection:
+        count, oldest = connection.execute(query).one()
+    return int(count), oldest
+
+
+def _lease(job: RowMapping) -> Lease:
+    kind = JobKind(job["kind"])
+    names = ("series_id", "reason", "weights", "attempts", "fence")
+    return Lease(job_id=job["id"], kind=kind, **{name: job[name] for name in names})
+
+
+def _owned(connection: Connection, lease: Lease) -> RowMapping:
+    job = connection.execute(select(JOBS).where(JOBS.c.id == lease.job_id)).mappings().one()
+    if job["state"] != JobState.RUNNING or job["fence"] != lease.fence:
+        raise LeaseLost(f"Job {lease.job_id} is no longer ours: it is {job['state']}, fence {job['fence']}.")
+    return job
+
+
+def _move(
+    connection: Connection, job: RowMapping, new: JobState, text: str, now: float, *, alarm: bool = False
+) -> None:
+    old = JobState(job["state"])
+    check_move(old, new)
+    connection.execute(update(JOBS).where(JOBS.c.id == job["id"]).values(state=new))
+    note(connection, Entity.JOB, job["id"], now=now, old=old, new=new, text=text, alarm=alarm)

@@ -1,0 +1,146 @@
+"""The tables. Times are seconds since the epoch (UTC); states are the words of ``domain.states``."""
+
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+METADATA: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+INSTANCES: Final = Table(  # what was accepted; a row is written only after its file is durable
+    "instances",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("sop_instance_uid", String(64), nullable=False, unique=True),
+    Column("sop_class_uid", String(64), nullable=False),
+    Column("study_instance_uid", String(64), nullable=False),
+    Column("series_instance_uid", String(64), nullable=False, index=True),
+    Column("revision", Integer, nullable=False),  # the first revision of its series that holds it
+    Column("transfer_syntax_uid", String(64), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("calling_ae", String(16), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("received_at", Float, nullable=False),
+    Column("purged_at", Float),  # the file went by retention; the row stays as memory
+    Column("facts", JSON, nullable=False),
+)
+
+QUARANTINE: Final = Table(  # accepted bytes that fit nowhere: a person must look
+    "quarantine",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("sop_instance_uid", String(64), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("calling_ae", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("purged_at", Float),
+    UniqueConstraint("path"),
+)
+
+SERIES: Final = Table(  # one row a revision
+    "series",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("series_instance_uid", String(64), nullable=False),
+    Column("study_instance_uid", String(64), nullable=False, index=True),
+    Column("revision", Integer, nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("calling_ae", String(16), nullable=False),
+    Column("transfer", String(16), nullable=False),
+    Column("first_at", Float, nullable=False),
+    Column("last_at", Float, nullable=False),
+    Column("settled_at", Float),
+    Column("missing", Integer, nullable=False, default=0),  # slices known or guessed to be missing
+    Column("settled_text", Text, nullable=False, default=""),  # why it was taken as complete, or not
+    Column("decision", String(16), nullable=False),
+    Column("decision_text", Text, nullable=False, default=""),
+    UniqueConstraint("series_instance_uid", "revision"),
+)
+
+JOBS: Final = Table(
+    "jobs",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("series_id", ForeignKey("series.id"), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("priority", Integer, nullable=False),  # the smallest goes first
+    Column("state", String(16), nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("weights", Text),  # a folder that a replay asked for; NULL: the configured one
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("fence", Integer, nullable=False, default=0),  # grows at each claim: a late worker's token is stale
+    Column("owner", Text),
+    Column("lease_until", Float),
+    Column("not_before", Float, nullable=False, default=0),
+    Column("created_at", Float, nullable=False),
+    Column("finished_at", Float),
+    Index("ix_jobs_next", "state", "priority", "id"),
+)
+
+OUTPUTS: Final = Table(
+    "outputs",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", ForeignKey("jobs.id"), nullable=False, index=True),
+    Column("kind", String(8), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("sop_class_uid", String(64), nullable=False),
+    Column("sop_instance_uid", String(64), nullable=False, unique=True),
+    Column("path", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("purged_at", Float),
+)
+
+DELIVERIES: Final = Table(
+    "deliveries",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("output_id", ForeignKey("outputs.id"), nullable=False),
+    Column("destination", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_at", Float, nullable=False),
+    Column("status", Integer),  # the DIMSE status that the destination answered last
+    Column("reason", Text, nullable=False, default=""),
+    Column("updated_at", Float, nullable=False),
+    UniqueConstraint("output_id", "destination"),
+    Index("ix_deliveries_due", "destination", "state", "next_at"),
+)
+
+AUDIT: Final = Table(  # one row a transition, written in the same transaction
+    "audit",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("entity", String(16), nullable=False),
+    Column("entity_id", Integer, nullable=False),
+    Column("old", String(16), nullable=False),
+    Column("new", String(16), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("alarm", Boolean, nullable=False, default=False),
+    Index("ix_audit_entity", "entity", "entity_id"),
+)

@@ -1,0 +1,159 @@
+"""What a person or a script may ask: the queue at a glance, and the whole history of one study or job."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Table, false, func, or_, select
+
+from ichnode.domain.states import Decision, DeliveryState, JobState, SeriesState
+from ichnode.queue.audit import AuditRow, Entity
+from ichnode.queue.database import Database
+from ichnode.queue.tables import AUDIT, DELIVERIES, INSTANCES, JOBS, OUTPUTS, QUARANTINE, SERIES
+
+Row = dict[str, Any]
+WAITING: Final = [JobState.QUEUED, JobState.RUNNING]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The queue at a glance. Counts are by state; times are seconds since the epoch."""
+
+    instances: int
+    series: dict[str, int]
+    jobs: dict[str, int]
+    deliveries: dict[str, dict[str, int]]  # destination -> state -> count
+    quarantined: list[Row]
+    dead: list[Row]
+    failed: list[Row]
+    oldest_waiting_at: float | None
+    recent: list[Row]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayable:
+    """The newest settled revision of a series, with what a replay asks about."""
+
+    series_id: int
+    series_instance_uid: str
+    study_instance_uid: str
+    first_at: float
+    decision: str
+    decision_text: str
+    job_state: str
+    purged: bool
+
+
+def status(db: Database, *, recent: int = 10) -> Status:
+    """Counts, alarms and the newest series."""
+    with db.read() as connection:
+        deliveries: dict[str, dict[str, int]] = {}
+        group = (DELIVERIES.c.destination, DELIVERIES.c.state)
+        for destination, state, count in connection.execute(select(*group, func.count("*")).group_by(*group)):
+            deliveries.setdefault(destination, {})[state] = count
+        dead = select(DELIVERIES, OUTPUTS.c.job_id, OUTPUTS.c.kind).join(OUTPUTS)
+        oldest = select(func.min(JOBS.c.created_at)).where(JOBS.c.state.in_(WAITING))
+        newest = select(SERIES).order_by(SERIES.c.id.desc()).limit(recent)
+        return Status(
+            instances=connection.execute(select(func.count()).select_from(INSTANCES)).scalar_one(),
+            series=_counts(connection, SERIES),
+            jobs=_counts(connection, JOBS),
+            deliveries=deliveries,
+            quarantined=_rows(connection, select(QUARANTINE).where(QUARANTINE.c.purged_at.is_(None))),
+            dead=_rows(connection, dead.where(DELIVERIES.c.state == DeliveryState.DEAD)),
+            failed=_rows(connection, select(JOBS).where(JOBS.c.state == JobState.FAILED)),
+            oldest_waiting_at=connection.execute(oldest).scalar(),
+            recent=[row | {"jobs": _jobs_of(connection, row["id"])} for row in _rows(connection, newest)],
+        )
+
+
+def series_of(db: Database, text: str) -> list[int]:
+    """Row ids of the series that ``text`` names: a job number, or a study or series instance UID."""
+    by_uid = (SERIES.c.study_instance_uid == text) | (SERIES.c.series_instance_uid == text)
+    number = int(text) if text.isdecimal() and len(text) < 19 else None
+    by_job = select(JOBS.c.series_id).where(JOBS.c.id == number) if number is not None else None
+    which: ColumnElement[bool] = by_uid if by_job is None else or_(by_uid, SERIES.c.id.in_(by_job))
+    with db.read() as connection:
+        return list(connection.execute(select(SERIES.c.id).where(which).order_by(SERIES.c.id)).scalars())
+
+
+def history(db: Database, series_id: int) -> Row:
+    """Everything known of one revision of a series: its row, jobs, objects, deliveries and audit."""
+    with db.read() as connection:
+        row = _rows(connection, select(SERIES).where(SERIES.c.id == series_id))[0]
+        held = select(func.count()).where(
+            INSTANCES.c.series_instance_uid == row["series_instance_uid"], INSTANCES.c.revision <= row["revision"]
+        )
+        jobs = _jobs_of(connection, series_id)
+        outputs = _rows(connection, select(OUTPUTS).where(OUTPUTS.c.job_id.in_([job["id"] for job in jobs])))
+        query = select(DELIVERIES, OUTPUTS.c.kind, OUTPUTS.c.number).join(OUTPUTS)
+        deliveries = _rows(connection, query.where(OUTPUTS.c.id.in_([output["id"] for output in outputs])))
+        which = _about(Entity.SERIES, [series_id])
+        which |= _about(Entity.JOB, [job["id"] for job in jobs])
+        which |= _about(Entity.DELIVERY, [delivery["id"] for delivery in deliveries])
+        audit = connection.execute(select(AUDIT).where(which).order_by(AUDIT.c.at, AUDIT.c.id)).mappings().all()
+        count = connection.execute(held).scalar_one()
+    rows = [AuditRow(**{k: v for k, v in entry.items() if k != "id"}) for entry in audit]
+    return row | {"instances": count, "jobs": jobs, "outputs": outputs, "deliveries": deliveries, "audit": rows}
+
+
+def earlier_reports(db: Database, series_id: int) -> list[tuple[str, str]]:
+    """(SOP class UID, SOP instance UID) of the SRs that earlier revisions, or earlier runs with another result, of
+    this series left: what a new SR supersedes. Newest last."""
+    this = select(SERIES.c.series_instance_uid).where(SERIES.c.id == series_id).scalar_subquery()
+    query = (
+        select(OUTPUTS.c.sop_class_uid, OUTPUTS.c.sop_instance_uid)
+        .join(JOBS, OUTPUTS.c.job_id == JOBS.c.id)
+        .join(SERIES, JOBS.c.series_id == SERIES.c.id)
+        .where(SERIES.c.series_instance_uid == this, OUTPUTS.c.kind == "SR")
+    )
+    with db.read() as connection:
+        return [(row[0], row[1]) for row in connection.execute(query.order_by(OUTPUTS.c.id))]
+
+
+def replayable(db: Database, which: ColumnElement[bool]) -> list[Replayable]:
+    """The newest settled revision of every series that fits ``which`` (an expression on SERIES and INSTANCES)."""
+    series = select(INSTANCES.c.series_instance_uid).join(
+        SERIES, SERIES.c.series_instance_uid == INSTANCES.c.series_instance_uid
+    )
+    query = select(SERIES).where(
+        SERIES.c.state == SeriesState.SETTLED,
+        SERIES.c.decision != Decision.PENDING,
+        SERIES.c.series_instance_uid.in_(series.where(which)),
+    )
+    gone = select(INSTANCES.c.id).where(INSTANCES.c.purged_at.is_not(None)).exists()
+    found = []
+    with db.read() as connection:
+        for row in _rows(connection, query.order_by(SERIES.c.id)):
+            jobs = _jobs_of(connection, row["id"])
+            here = gone.where(INSTANCES.c.series_instance_uid == row["series_instance_uid"])
+            found.append(
+                Replayable(
+                    series_id=row["id"],
+                    series_instance_uid=row["series_instance_uid"],
+                    study_instance_uid=row["study_instance_uid"],
+                    first_at=row["first_at"],
+                    decision=row["decision"],
+                    decision_text=row["decision_text"],
+                    job_state=jobs[-1]["state"] if jobs else "",
+                    purged=bool(connection.execute(select(here)).scalar()),
+                )
+            )
+    return found
+
+
+def _about(entity: Entity, ids: Sequence[int]) -> ColumnElement[bool]:
+    return (AUDIT.c.entity == entity) & AUDIT.c.entity_id.in_(ids) if ids else false()
+
+
+def _counts(connection: Connection, table: Table) -> dict[str, int]:
+    query = select(table.c.state, func.count()).group_by(table.c.state)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _rows(connection: Connection, query: Any) -> list[Row]:
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _jobs_of(connection: Connection, series_id: int) -> list[Row]:
+    return _rows(connection, select(JOBS).where(JOBS.c.series_id == series_id).order_by(JOBS.c.id))

@@ -1,0 +1,133 @@
+"""Leases, fences, attempts, priorities."""
+
+import pytest
+from sqlalchemy import select
+
+from ichnode.domain.errors import IllegalMove, LeaseLost
+from ichnode.domain.outputs import ObjectKind, OutputFile
+from ichnode.domain.states import Decision, DeliveryState, JobState, SeriesState, check_move
+from ichnode.queue.jobs import (
+    JobKind,
+    Priority,
+    claim,
+    finish,
+    give_back,
+    renew,
+    retry_or_fail,
+    sweep_leases,
+)
+from ichnode.queue.jobs import (
+    add_job as enqueue,
+)
+from ichnode.queue.outbox import Route
+from ichnode.queue.tables import AUDIT, JOBS
+
+
+def _claim(db, now, owner="w"):
+    return claim(db, owner=owner, now=now, lease_s=60)
+
+
+def test_a_job_whose_worker_died_is_claimed_again(db, add_job):
+    add_job()
+    dead = _claim(db, 0)
+    assert _claim(db, 59) is None
+
+    alive = _claim(db, 61)
+
+    assert (alive.job_id, alive.attempts, alive.fence) == (dead.job_id, 2, 2)
+    with pytest.raises(LeaseLost):
+        finish(db, dead, JobState.DONE, outputs=[], routes=[], reason="", now=62)
+    with pytest.raises(LeaseLost):
+        renew(db, dead, now=62, lease_s=60)
+
+
+def test_a_renewed_lease_is_not_taken(db, add_job):
+    add_job()
+    lease = _claim(db, 0)
+    renew(db, lease, now=50, lease_s=60)
+    assert _claim(db, 100) is None
+
+
+def test_a_job_given_back_at_shut_down_does_not_lose_an_attempt(db, add_job):
+    add_job()
+    give_back(db, _claim(db, 0), now=1)
+    assert _claim(db, 2).attempts == 1
+
+
+def test_a_job_that_fails_is_tried_again_later_and_then_fails_for_good_and_says_so(db, add_job):
+    series_id = add_job()
+    assert retry_or_fail(db, _claim(db, 0), "boom", max_attempts=2, delay_s=30, now=1) == JobState.QUEUED
+    assert _claim(db, 30) is None
+    assert retry_or_fail(db, _claim(db, 31), "boom", max_attempts=2, delay_s=30, now=32) == JobState.FAILED
+
+    explain = _claim(db, 33)
+
+    assert (explain.kind, explain.series_id) == (JobKind.EXPLAIN, series_id)
+    assert explain.reason == "analysis failed after 2 attempts: boom"
+    with db.read() as connection:
+        alarms = connection.execute(select(AUDIT.c.text).where(AUDIT.c.alarm)).scalars().all()
+    assert alarms == ["boom"]
+
+
+def test_a_job_that_kills_every_worker_runs_out_of_attempts(db, add_job):
+    add_job()
+    _claim(db, 0)
+    assert sweep_leases(db, max_attempts=2, now=61) == 0
+    _claim(db, 61)
+    assert sweep_leases(db, max_attempts=2, now=122) == 1
+    assert _claim(db, 123).kind == JobKind.EXPLAIN
+
+
+def test_a_new_study_overtakes_every_replay(db, add_job):
+    old = add_job("1.2.3")
+    lease = _claim(db, 0)
+    finish(db, lease, JobState.DONE, outputs=[], routes=[], reason="", now=1)
+    with db.write() as connection:
+        for _ in range(3):
+            enqueue(connection, old, JobKind.ANALYSE, priority=Priority.REPLAY, now=2)
+    new = add_job("1.2.4", "1.9", now=3)
+    assert _claim(db, 4).series_id == new
+
+
+def test_every_transition_leaves_an_audit_row(db, add_job):
+    add_job()
+    finish(db, _claim(db, 1), JobState.DONE, outputs=[], routes=[], reason="12.0 mL", now=2)
+    with db.read() as connection:
+        rows = connection.execute(select(AUDIT.c.old, AUDIT.c.new).where(AUDIT.c.entity == "job")).all()
+    assert [tuple(row) for row in rows] == [("", "queued"), ("queued", "running"), ("running", "done")]
+
+
+def test_an_illegal_move_is_refused(db, add_job):
+    add_job()
+    lease = _claim(db, 0)
+    with pytest.raises(IllegalMove):
+        check_move(JobState.DONE, JobState.RUNNING)
+    with pytest.raises(IllegalMove):
+        check_move(SeriesState.SUPERSEDED, SeriesState.RECEIVING)
+    with pytest.raises(IllegalMove):
+        check_move(DeliveryState.DEAD, DeliveryState.SENT)
+    with pytest.raises(IllegalMove):
+        finish(db, lease, JobState.RUNNING, outputs=[], routes=[], reason="", now=1)
+    with db.read() as connection:
+        assert connection.execute(select(JOBS.c.state)).scalar_one() == JobState.RUNNING
+
+
+def test_outputs_that_exist_are_neither_added_nor_sent_again(db, add_job):
+    add_job()
+    output = OutputFile(
+        kind=ObjectKind.SR, number=1, sop_class_uid="1.2", sop_instance_uid="2.25.1", path="outputs/a", sha256="a"
+    )
+    route = Route(destination="pacs", kinds=frozenset(ObjectKind), not_analysed=True)
+    finish(db, _claim(db, 0), JobState.DONE, outputs=[output], routes=[route], reason="", now=1)
+    with db.write() as connection:
+        enqueue(connection, 1, JobKind.ANALYSE, priority=Priority.REPLAY, now=2)
+    finish(db, _claim(db, 3), JobState.DONE, outputs=[output], routes=[route], reason="", now=4)
+    with db.read() as connection:
+        made = connection.execute(select(AUDIT.c.entity_id).where(AUDIT.c.entity == "delivery")).scalars().all()
+    assert made == [1]
+
+
+def test_a_skipped_series_has_a_job_that_explains(db, add_job):
+    add_job(decision=Decision.SKIP)
+    lease = _claim(db, 0)
+    assert (lease.kind, lease.reason) == (JobKind.EXPLAIN, "because")

@@ -1,0 +1,127 @@
+"""Instances, revisions, decisions; durability settings; migrations."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import inspect, select
+from sqlalchemy.exc import CompileError
+
+from ichnode.domain.states import Decision, SeriesState, Transfer
+from ichnode.queue.database import open_database
+from ichnode.queue.intake import Recorded, kept, patient_keys, quarantine, record, restored
+from ichnode.queue.series import cut_open_transfers, decide, mark_transfer, receiving, series, settle, undecided
+from ichnode.queue.tables import METADATA, QUARANTINE, SERIES
+
+
+def test_the_same_bytes_again_make_no_second_row_and_other_bytes_none_at_all(db, make_instance):
+    assert record(db, make_instance(1), now=0) == Recorded.NEW
+    assert record(db, make_instance(1), now=1) == Recorded.DUPLICATE
+    assert record(db, make_instance(1, sha="other"), now=2) == Recorded.CONFLICT
+    (row,) = receiving(db)
+    assert len(row.instances) == 1
+    assert row.last_at == 0
+    assert kept(db, "1.2.3.1").sha256 == "1.2.3.1"
+
+
+def test_facts_survive_the_database(db, make_instance):
+    record(db, make_instance(4), now=0)
+    (row,) = receiving(db)
+    assert row.instances[0].facts == make_instance(4).facts
+
+
+def test_a_late_slice_makes_a_new_revision_that_supersedes_the_first_when_it_settles(db, add_job, make_instance):
+    first = add_job()
+    record(db, make_instance(7), now=100)
+    (late,) = receiving(db)
+    assert (late.revision, len(late.instances)) == (2, 4)
+    assert len(series(db, first).instances) == 3
+
+    assert settle(db, late.id, missing=0, text="complete", now=130)
+
+    assert series(db, first).state == SeriesState.SUPERSEDED
+    (study,) = undecided(db)
+    assert [s.id for s in study.series] == [late.id]
+
+
+def test_a_slice_that_comes_while_the_sweep_thinks_keeps_the_series_open(db, make_instance):
+    record(db, make_instance(1), now=0)
+    (row,) = receiving(db)
+    record(db, make_instance(2), now=31)
+    assert not settle(db, row.id, missing=0, text="quiet", now=30)
+    assert receiving(db)
+
+
+def test_a_study_tells_which_of_its_series_still_receive(db, make_instance):
+    record(db, make_instance(1, series="1.2.3"), now=0)
+    record(db, make_instance(1, series="1.2.4"), now=5)
+    settle(db, receiving(db)[0].id, missing=0, text="", now=6)
+    (study,) = undecided(db)
+    assert (study.receiving, study.last_at, len(study.series)) == (("1.2.4",), 5, 1)
+
+
+def test_a_decision_is_made_once(db, add_job):
+    row = add_job()
+    decide(db, {row: (Decision.SKIP, "again")}, now=9)
+    assert (series(db, row).decision, series(db, row).decision_text) == (Decision.ANALYSE, "because")
+
+
+def test_transfers_that_stood_open_at_a_crash_are_cut(db, make_instance):
+    record(db, make_instance(1), now=0)
+    mark_transfer(db, "1.2.3", Transfer.OPEN)
+    assert cut_open_transfers(db) == 1
+    assert receiving(db)[0].transfer == Transfer.CUT
+
+
+def test_quarantine_is_an_alarm_and_idempotent(db, make_instance):
+    for now in (1, 2):
+        quarantine(db, make_instance(1), reason="other bytes", now=now)
+    with db.read() as connection:
+        assert connection.execute(select(QUARANTINE.c.reason)).scalars().all() == ["other bytes"]
+
+
+def test_two_patients_in_one_study_are_noticed(db, make_instance):
+    record(db, make_instance(1, patient="a"), now=0)
+    record(db, make_instance(2, patient="b"), now=0)
+    assert patient_keys(db, "1.2") == {"a", "b"}
+
+
+def test_a_purged_instance_that_comes_again_is_kept_again(db, make_instance):
+    record(db, make_instance(1), now=0)
+    restored(db, "1.2.3.1", path="instances/new.dcm", size_bytes=3, now=1)
+    assert kept(db, "1.2.3.1").path == "instances/new.dcm"
+
+
+def test_ten_threads_record_one_series_without_losing_a_slice(db, make_instance):
+    with ThreadPoolExecutor(10) as pool:
+        list(pool.map(lambda n: record(db, make_instance(n), now=n), range(200)))
+    (row,) = receiving(db)
+    assert {i.sop_instance_uid for i in row.instances} == {f"1.2.3.{n}" for n in range(200)}
+
+
+def test_every_commit_is_synced_and_readers_do_not_block(db):
+    with db.write() as connection:
+        pragma = {k: connection.exec_driver_sql(f"PRAGMA {k}").scalar() for k in ("journal_mode", "synchronous")}
+        with db.read() as reader:
+            assert reader.execute(select(SERIES.c.id)).all() == []
+    assert pragma == {"journal_mode": "wal", "synchronous": 2}
+
+
+def test_an_error_in_a_transaction_leaves_nothing_behind(db, make_instance, monkeypatch):
+    monkeypatch.setattr("ichnode.queue.intake.asdict", lambda _: {"nonsense": 1})
+    with pytest.raises(CompileError):
+        record(db, make_instance(1), now=0)
+    assert receiving(db) == []  # the series row was written before the instance failed
+
+
+def test_the_migrations_make_exactly_the_tables(db):
+    with db.read() as connection:
+        found = {t: {c["name"] for c in inspect(connection).get_columns(t)} for t in METADATA.tables}
+    assert found == {t: set(table.c.keys()) for t, table in METADATA.tables.items()}
+
+
+def test_four_processes_may_open_a_new_queue_at_once(tmp_path):
+    with ThreadPoolExecutor(4) as pool:
+        opened = list(pool.map(lambda _: open_database(tmp_path / "new.sqlite"), range(4)))
+    assert [receiving(database) for database in opened] == [[]] * 4
+    for database in opened:
+        database.close()
