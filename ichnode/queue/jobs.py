@@ -68,11 +68,13 @@ def add_job(
     return job_id
 
 
-def claim(db: Database, *, owner: str, now: float, lease_s: float) -> Lease | None:
+def claim(db: Database, *, owner: str, now: float, lease_s: float, max_attempts: int) -> Lease | None:
     """Leases the next job: the smallest priority first, then the oldest. Counts the attempt at once, so that a job
-    that kills its worker runs out of attempts. A running job whose lease ran out is taken again. None if none waits."""
+    that kills its worker runs out of attempts. A running job whose lease ran out is taken again, unless it has no
+    attempts left: that one is for ``sweep_leases``. None if none waits."""
     waiting = (JOBS.c.state == JobState.QUEUED) & (JOBS.c.not_before <= now)
     abandoned = (JOBS.c.state == JobState.RUNNING) & (JOBS.c.lease_until <= now)
+    abandoned &= JOBS.c.attempts < max_attempts
     query = select(JOBS).where(or_(waiting, abandoned)).order_by(JOBS.c.priority, JOBS.c.id).limit(1)
     with db.write() as connection:
         job = connection.execute(query).mappings().one_or_none()

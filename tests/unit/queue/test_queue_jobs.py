@@ -24,7 +24,7 @@ from ichnode.queue.tables import AUDIT, JOBS
 
 
 def _claim(db, now, owner="w"):
-    return claim(db, owner=owner, now=now, lease_s=60)
+    return claim(db, owner=owner, now=now, lease_s=60, max_attempts=2)
 
 
 def test_a_job_whose_worker_died_is_claimed_again(db, add_job):
@@ -74,6 +74,7 @@ def test_a_job_that_kills_every_worker_runs_out_of_attempts(db, add_job):
     _claim(db, 0)
     assert sweep_leases(db, max_attempts=2, now=61) == 0
     _claim(db, 61)
+    assert _claim(db, 122) is None
     assert sweep_leases(db, max_attempts=2, now=122) == 1
     assert _claim(db, 123).kind == JobKind.EXPLAIN
 

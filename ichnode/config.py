@@ -1,0 +1,298 @@
+"""config.toml -> one frozen, validated value. An unknown or wrong key is an error that names the key and its line."""
+
+import re
+import tomllib
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from ichnode.domain.errors import ConfigError
+from ichnode.domain.outputs import ObjectKind
+
+AETitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]*$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+Days = Annotated[float, Field(gt=0)]
+Pattern = Annotated[str, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A table of config.toml: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Node(Section):
+    """The node itself."""
+
+    ae_title: AETitle = Field("ICHNODE", description="Our AE title, as called and as calling.")
+    state_dir: Path = Field(Path("/var/lib/ichnode"), description="Folder of the queue, the images and the results.")
+    serial: str = Field("ICHNODE-0001", max_length=64, description="Device serial number of this installation.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+
+
+class AllowedPeer(Section):
+    """Who may send: an AE title and the network that it calls from. `"*"` and `"0.0.0.0/0"` must be written out."""
+
+    ae_title: AETitle = Field(description='Calling AE title; `"*"` for any.')
+    network: IPv4Network | IPv6Network = Field(description="Address or network in CIDR notation that it calls from.")
+
+
+class Receive(Section):
+    """The C-STORE SCP."""
+
+    host: str = Field("0.0.0.0", description="Address to listen on.")
+    port: Port = Field(11112, description="Port to listen on.")
+    max_associations: int = Field(20, ge=1, le=200, description="More at once are rejected (local limit exceeded).")
+    max_pdu_bytes: int = Field(131072, ge=4096, le=1048576, description="Largest PDU that we take.")
+    acse_timeout_s: Seconds = Field(30, description="Longest wait while an association is negotiated.")
+    dimse_timeout_s: Seconds = Field(60, description="Longest wait within a DIMSE message.")
+    network_timeout_s: Seconds = Field(60, description="Longest silence on an open association.")
+    min_free_mb: int = Field(2048, ge=0, description="Below this free space every C-STORE is refused with 0xA700.")
+    accept_also: tuple[str, ...] = Field(
+        ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.88.34"),
+        description="SOP classes accepted beside CT, so that each such series ends with a reason; never analysed.",
+    )
+    peer: tuple[AllowedPeer, ...] = Field(
+        (), min_length=1, description="Who may send (a table each): `[[receive.peer]]`."
+    )
+
+
+class Series(Section):
+    """When a series is complete, and what becomes of one that never is."""
+
+    quiet_s: Seconds = Field(20, description="A gapless series is complete after this long without a new slice.")
+    study_quiet_s: Seconds = Field(15, description="The best series is chosen this long after the study's last slice.")
+    give_up_s: Seconds = Field(600, description="A series that stays incomplete is waited for this long.")
+    incomplete: Literal["analyse", "skip"] = Field(
+        "analyse", description="Then it is analysed with flag QF_MISSING, or not at all, which an SR says."
+    )
+    sweep_s: Seconds = Field(2, description="How often the receiver looks.")
+    count_from: str = Field("", description="Name of a `[[pacs]]` that is asked how many images a series has.")
+
+
+class RuleSection(Section):
+    """One rule on series, read from the top: the first that fits decides. All conditions given must hold."""
+
+    name: str = Field(description="Short name, for `rules test`.")
+    action: Literal["skip", "analyse"] = Field("skip", description="`analyse` ends the rules: nothing below applies.")
+    why: str = Field(description="The reason, as a person shall read it. `{kernel}` and the like are filled in.")
+    calling_ae: tuple[str, ...] | None = Field(
+        None, description="Calling AE title is one of these (`*` as in file names)."
+    )
+    modality: tuple[str, ...] | None = Field(None, description="Modality is one of these.")
+    modality_not: tuple[str, ...] | None = Field(None, description="Modality is none of these.")
+    sop_class_not: tuple[str, ...] | None = Field(None, description="SOP class is none of these.")
+    image_type_any: tuple[str, ...] | None = Field(None, description="ImageType holds one of these values.")
+    body_part: Pattern | None = Field(None, description="Regular expression found in BodyPartExamined.")
+    description: Pattern | None = Field(None, description="Regular expression found in study, series or protocol text.")
+    kernel: Pattern | None = Field(None, description="Regular expression found in ConvolutionKernel.")
+    thickness_below_mm: float | None = Field(None, description="SliceThickness is less.")
+    thickness_above_mm: float | None = Field(None, description="SliceThickness is more.")
+    axial_below: float | None = Field(None, description="The slice normal's share along the body axis (0-1) is less.")
+    slices_below: int | None = Field(None, description="Fewer slices.")
+    slices_above: int | None = Field(None, description="More slices.")
+    contrast: bool | None = Field(None, description="ContrastBolusAgent names an agent (an empty one proves nothing).")
+    lossy: bool | None = Field(None, description="LossyImageCompression is 01.")
+    only_if_other: bool = Field(False, description="Applies only where the study has another series to analyse.")
+
+    @field_validator("body_part", "description", "kernel")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"is not a regular expression: {error}") from error
+        return pattern
+
+
+class Work(Section):
+    """The worker."""
+
+    weights: Path = Field(Path("weights/ich-first"), description="Folder of the weights; relative to this file.")
+    device: Literal["auto", "cuda", "cpu", "torch-cpu"] = Field(
+        "auto", description="`auto`: CUDA where there is one, else OpenVINO on the CPU (`cpu`)."
+    )
+    threads: int = Field(0, ge=0, description="CPU threads of a worker; 0: all cores.")
+    job_limit_s: Seconds = Field(300, description="A job that takes longer is stopped and tried again.")
+    attempts: int = Field(3, ge=1, description="Then the job has failed; an SR says so.")
+    retry_delay_s: Seconds = Field(30, description="Wait before a job is tried again.")
+    lease_s: Seconds = Field(60, description="A worker silent for this long has lost its job.")
+    untrained_expansion: bool = Field(
+        False, description="Report expansion (marked) even from weights not trained on patients' outcomes."
+    )
+
+
+class SeriesNaming(Section):
+    """Number and description of the series that a kind of object goes into."""
+
+    number: int = Field(ge=0, description="SeriesNumber.")
+    description: str = Field(max_length=64, pattern=r"^[ -~]*$", description="SeriesDescription, ASCII.")
+
+
+class Report(Section):
+    """The objects."""
+
+    seg: SeriesNaming = Field(
+        SeriesNaming(number=9001, description="ICHNODE ICH segmentation (RESEARCH)"), description="DICOM-SEG."
+    )
+    sr: SeriesNaming = Field(
+        SeriesNaming(number=9002, description="ICHNODE ICH report (RESEARCH)"), description="Structured report."
+    )
+    sc: SeriesNaming = Field(
+        SeriesNaming(number=9003, description="ICHNODE ICH overlay (RESEARCH)"), description="Secondary capture."
+    )
+
+
+class Remote(Section):
+    """A DICOM application that we call."""
+
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[\w.-]+$", description="Our name for it.")
+    host: str = Field(min_length=1, description="Host name or address.")
+    port: Port = Field(description="Its port.")
+    ae_title: AETitle = Field(description="Its AE title.")
+
+
+class DestinationSection(Remote):
+    """Where results go."""
+
+    objects: tuple[ObjectKind, ...] = Field(tuple(ObjectKind), description="Which objects it takes.")
+    not_analysed: bool = Field(True, description="Send an SR, with the reason, for each series not analysed.")
+    implicit_vr: bool = Field(True, description="Offer Implicit VR Little Endian beside Explicit.")
+    first_retry_s: Seconds = Field(30, description="Wait after the first failure; doubles each time, with jitter.")
+    max_retry_s: Seconds = Field(3600, description="Longest wait between tries. Tries never end by themselves.")
+
+
+class PacsSection(Remote):
+    """A PACS that we ask (C-FIND) and pull from (C-GET or C-MOVE)."""
+
+    retrieve: Literal["get", "move"] = Field("get", description="How `replay --from-pacs` pulls.")
+
+
+class Retention(Section):
+    """When files are deleted. What was not delivered is never deleted."""
+
+    delivered_days: Days = Field(30, description="Images and objects of delivered results.")
+    skipped_days: Days = Field(7, description="Images of series that were not analysed.")
+    failed_days: Days = Field(90, description="Images of series whose analysis failed.")
+    quarantine_days: Days = Field(180, description="Files in quarantine.")
+    target_free_mb: int = Field(
+        8192, ge=0, description="Below this free space the oldest delivered series go before their time."
+    )
+
+
+class Config(Section):
+    """The whole of config.toml."""
+
+    node: Node = Field(Node(), description="")
+    receive: Receive
+    series: Series = Field(Series(), description="")
+    rule: tuple[RuleSection, ...] | None = Field(None, description="")
+    work: Work = Field(Work(), description="")
+    report: Report = Field(Report(), description="")
+    destination: tuple[DestinationSection, ...] = Field((), description="")
+    pacs: tuple[PacsSection, ...] = Field((), description="")
+    retention: Retention = Field(Retention(), description="")
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> "Config":
+        names = [d.name for d in self.destination]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two [[destination]] share a name: {', '.join(names)}")
+        if self.series.count_from and self.series.count_from not in {p.name for p in self.pacs}:
+            raise ValueError(f"series.count_from names no [[pacs]]: {self.series.count_from!r}")
+        return self
+
+
+SEARCH: Final = (Path("config.toml"), Path("/etc/ichnode/config.toml"))
+
+
+def load_config(path: Path) -> Config:
+    """Reads and checks one configuration file. Relative folders in it are relative to it.
+
+    Raises ConfigError that names file, line, key, what is wrong and what is allowed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        hint = "Name the file with --config or ICHNODE_CONFIG; a commented example is config.toml of the source."
+        raise ConfigError(f"Cannot read the configuration {path}: {error}", hint=hint) from error
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}", hint="Mend that line.") from error
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        raise _explained(path, text, error) from error
+    base = path.resolve().parent
+    work = config.work.model_copy(update={"weights": base / config.work.weights})
+    node = config.node.model_copy(update={"state_dir": base / config.node.state_dir})
+    return config.model_copy(update={"work": work, "node": node})
+
+
+def _explained(path: Path, text: str, error: ValidationError) -> ConfigError:
+    """One sentence a wrong key, each with its line."""
+    found = []
+    for wrong in error.errors():
+        keys = [k for k in wrong["loc"] if not isinstance(k, str) or k not in ("ip_network",)]
+        keys = [k for k in keys if not (isinstance(k, str) and k.startswith(("IPv4", "IPv6")))]
+        name = ".".join(str(k) for k in keys) or "the file"
+        found.append(f"{path}:{line_of(text, keys)}: {name}: {_what(wrong, keys)}")
+    first = dict.fromkeys(found)
+    return ConfigError("\n".join(first), hint="docs/reference/configuration.md lists every key and its values.")
+
+
+def _what(wrong: Any, keys: list[Any]) -> str:
+    if wrong["type"] == "extra_forbidden":
+        return f"unknown key; allowed here are {', '.join(_keys_beside(keys))}"
+    if wrong["type"] == "missing":
+        return "is missing and has no default"
+    message = str(wrong["msg"]).removeprefix("Value error, ")
+    return message if wrong["type"] == "value_error" else f"{message}, not {wrong['input']!r}"
+
+
+def _keys_beside(keys: list[Any]) -> list[str]:
+    section: Any = Config
+    for key in keys[:-1]:
+        if isinstance(key, str):
+            section = section_of(section, key)
+    return list(section.model_fields)
+
+
+def section_of(section: type[Section], key: str) -> type[Section]:
+    """The section class behind a key, through tuples and optionals; the class itself for a plain value."""
+    seen = [section.model_fields[key].annotation]
+    while seen:
+        kind: Any = seen.pop()
+        if isinstance(kind, type) and issubclass(kind, Section):
+            return kind
+        seen.extend(getattr(kind, "__args__", ()))
+    return section
+
+
+def line_of(text: str, keys: list[Any]) -> int:
+    """The line (from 1) of config.toml that the keys lead to; of the nearest table above where the key is missing."""
+    best, depth, here = 1, -1, [""]
+    counts: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*(\[\[?)\s*([\w.-]+)\s*\]", line)
+        if header:
+            name = header[2]
+            here = list(name.split("."))
+            if header[1] == "[[":
+                counts[name] = counts.get(name, -1) + 1
+                here.append(str(counts[name]))
+            trail = here
+        else:
+            key = re.match(r"\s*([\w-]+)\s*=", line)
+            if not key:
+                continue
+            trail = [k for k in here if k] + [key[1]]
+        wanted = [str(k) for k in keys]
+        if trail == wanted[: len(trail)] and len(trail) > depth:
+            best, depth = number, len(trail)
+    return best

@@ -1,0 +1,150 @@
+"""The worker: claims a job, has its child do it, writes down how it ended."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+from typing import Final
+
+from ichnode.domain.errors import IchnodeError, LeaseLost
+from ichnode.domain.states import JobState
+from ichnode.queue import jobs
+from ichnode.queue.database import Database
+from ichnode.queue.jobs import JobKind, Lease
+from ichnode.queue.outbox import Route
+from ichnode.queue.series import series
+from ichnode.queue.views import earlier_reports
+from ichnode.work.child import Child, ChildDied
+from ichnode.work.task import Broken, Done, OpenPerformer, Task
+
+LOG: Final = logging.getLogger(__name__)
+POLL_S: Final = 0.5
+START_LIMIT: Final = timedelta(minutes=10)  # the first start converts the network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long and how often a job is tried."""
+
+    job_limit_s: float
+    attempts: int
+    retry_delay_s: float
+    lease_s: float
+
+
+class ShutDown(IchnodeError):
+    """The service is asked to stop while a job runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """One worker. ``alive`` is called several times a second while all is well (the watchdog's sign of life)."""
+
+    db: Database
+    store: Path
+    owner: str
+    open_performer: OpenPerformer
+    routes: Sequence[Route]
+    limits: Limits
+    stop: Event
+    alive: Callable[[], None]
+
+    def run(self, ready: Callable[[str], None]) -> None:
+        """Works until ``stop``. ``ready`` is called with the runtime's name once the network is warm.
+
+        Raises ConfigError when the weights or the runtime cannot be loaded.
+        """
+        child = Child(self.open_performer)
+        try:
+            ready(child.start(limit_s=START_LIMIT.total_seconds(), tick=self._tick_idle).runtime)
+            while not self.stop.is_set():
+                self.alive()
+                if not self._one(child):
+                    self.stop.wait(POLL_S)
+        except ShutDown:
+            LOG.info("stopped while the network was being loaded")
+        finally:
+            child.kill()
+
+    def _one(self, child: Child) -> bool:
+        """Does the next job, if there is one."""
+        lease = jobs.claim(
+            self.db,
+            owner=self.owner,
+            now=time.time(),
+            lease_s=self.limits.lease_s,
+            max_attempts=self.limits.attempts,
+        )
+        if lease is None:
+            return False
+        LOG.info("claimed", extra={"job": lease.job_id, "series": lease.series_id, "action": lease.kind})
+        try:
+            self._do(child, lease)
+        except LeaseLost:
+            LOG.warning("lease lost, nothing written", extra={"job": lease.job_id})
+        except ShutDown:
+            jobs.give_back(self.db, lease, now=time.time())
+            LOG.info("given back", extra={"job": lease.job_id})
+        return True
+
+    def _do(self, child: Child, lease: Lease) -> None:
+        started = time.monotonic()
+        tick = self._renewing(lease)
+        try:
+            if not child.alive:
+                child.start(limit_s=START_LIMIT.total_seconds(), tick=tick)
+            reply = child.perform(self._task(lease), limit_s=self.limits.job_limit_s, tick=tick)
+        except ChildDied as error:
+            reply = Broken(error=str(error))
+        if isinstance(reply, Done):
+            now = time.time()
+            jobs.finish(
+                self.db, lease, reply.state, outputs=reply.outputs, routes=self.routes, reason=reply.text, now=now
+            )
+            took = round(time.monotonic() - started, 1)
+            LOG.info(reply.text, extra={"job": lease.job_id, "action": reply.state, "seconds": took})
+            return
+        assert isinstance(reply, Broken)
+        state = jobs.retry_or_fail(
+            self.db,
+            lease,
+            reply.error,
+            max_attempts=self.limits.attempts,
+            delay_s=self.limits.retry_delay_s,
+            now=time.time(),
+        )
+        level = logging.ERROR if state == JobState.FAILED else logging.WARNING
+        LOG.log(level, reply.error, extra={"job": lease.job_id, "action": state, "attempt": lease.attempts})
+
+    def _task(self, lease: Lease) -> Task:
+        row = series(self.db, lease.series_id)
+        return Task(
+            job_id=lease.job_id,
+            paths=tuple(str(self.store / instance.path) for instance in row.instances),
+            at=row.settled_at or row.last_at,
+            explain=lease.reason if lease.kind == JobKind.EXPLAIN else "",
+            missing=row.missing,
+            weights=lease.weights,
+            predecessors=tuple(earlier_reports(self.db, lease.series_id)),
+        )
+
+    def _tick_idle(self) -> None:
+        self.alive()
+        if self.stop.is_set():
+            raise ShutDown("shut down")
+
+    def _renewing(self, lease: Lease) -> Callable[[], None]:
+        """A tick that also renews the lease, three times within its length."""
+        renewed = time.monotonic()
+
+        def tick() -> None:
+            nonlocal renewed
+            self._tick_idle()
+            if time.monotonic() - renewed > self.limits.lease_s / 3:
+                jobs.renew(self.db, lease, now=time.time(), lease_s=self.limits.lease_s)
+                renewed = time.monotonic()
+
+        return tick

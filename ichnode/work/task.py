@@ -1,0 +1,56 @@
+"""What a worker hands to its child process for one job, and what it gets back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ichnode.domain.outputs import OutputFile
+from ichnode.domain.states import JobState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One job, with all that the child needs: it has neither the queue nor the configuration.
+
+    ``paths``: instance files, absolute. ``at``: the time written into the objects, fixed with the series, so that a
+    second run writes the same bytes. ``explain``: the sentence why the series is not analysed; empty: analyse it.
+    ``missing``: slices known to be missing. ``weights``: folder that a replay asked for, or None.
+    ``predecessors``: (SOP class UID, SOP instance UID) of the reports that this one supersedes.
+    """
+
+    job_id: int
+    paths: tuple[str, ...]
+    at: float
+    explain: str
+    missing: int
+    weights: str | None
+    predecessors: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """The job ended: DONE or REJECTED, in words without patient data, with its durable objects."""
+
+    state: JobState
+    text: str
+    outputs: tuple[OutputFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """The job did not end; ``error`` says why. ``fatal``: the child cannot work at all (wrong weights)."""
+
+    error: str
+    hint: str = ""
+    fatal: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """The child has loaded its network and warmed it up. ``runtime`` names it."""
+
+    runtime: str
+
+
+Reply = Done | Broken | Ready
+Perform = Callable[[Task], Done]
+OpenPerformer = Callable[[], tuple[str, Perform]]  # runs in the child: (name of the runtime, what does a task)
