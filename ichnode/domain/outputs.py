@@ -14,14 +14,24 @@ class ObjectKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputFile:
-    """One object on disk, checked and final. ``path`` is relative to the outputs folder; ``number`` orders the SC."""
+    """One object on disk, checked and final. ``path`` is relative to the store; ``number`` orders the SC."""
 
     kind: ObjectKind
     number: int
     sop_class_uid: str
     sop_instance_uid: str
+    series_instance_uid: str
     path: str
     sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """An object by the UIDs that a reference to it needs."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,15 @@ def add_job(
     return job_id
 
 
+def replay(db: Database, series_ids: Sequence[int], *, weights: str | None, now: float) -> list[int]:
+    """Queues an analysis of each series behind all new studies. ``weights``: a folder, or None. Returns the job ids."""
+    with db.write() as connection:
+        return [
+            add_job(connection, i, JobKind.ANALYSE, priority=Priority.REPLAY, weights=weights, now=now)
+            for i in series_ids
+        ]
+
+
 def claim(db: Database, *, owner: str, now: float, lease_s: float, max_attempts: int) -> Lease | None:
     """Leases the next job: the smallest priority first, then the oldest. Counts the attempt at once, so that a job
     that kills its worker runs out of attempts. A running job whose lease ran out is taken again, unless it has no
@@ -162,6 +171,14 @@ def sweep_leases(db: Database, *, max_attempts: int, now: float) -> int:
         lease = _lease(job)
         retry_or_fail(db, lease, "its worker died while it ran", max_attempts=max_attempts, delay_s=0, now=now)
     return len(dead)
+
+
+def ended(db: Database, job_ids: Sequence[int]) -> dict[int, tuple[JobState, str]]:
+    """Those of these jobs that have ended: how, and the reason or result in words."""
+    over = [JobState.DONE, JobState.REJECTED, JobState.FAILED]
+    query = select(JOBS.c.id, JOBS.c.state, JOBS.c.reason).where(JOBS.c.id.in_(job_ids), JOBS.c.state.in_(over))
+    with db.read() as connection:
+        return {row[0]: (JobState(row[1]), row[2]) for row in connection.execute(query)}
 
 
 def backlog(db: Database) -> tuple[int, float | None]:

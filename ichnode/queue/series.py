@@ -119,8 +119,11 @@ def settle(db: Database, series_id: int, *, missing: int, text: str, now: float)
     return True
 
 
-def decide(db: Database, decisions: Mapping[int, tuple[Decision, str]], *, now: float) -> None:
-    """Stores the decision on each settled series, in words, and adds its job: to analyse it, or to say why not."""
+def decide(db: Database, decisions: Mapping[int, tuple[Decision, str]], *, now: float, replay: bool = False) -> None:
+    """Stores the decision on each settled series, in words, and adds its job: to analyse it, or to say why not.
+
+    ``replay``: the images came by hand, and their jobs let those of new studies pass.
+    """
     with db.write() as connection:
         for series_id, (decision, text) in decisions.items():
             row = _one(connection, series_id)
@@ -130,9 +133,11 @@ def decide(db: Database, decisions: Mapping[int, tuple[Decision, str]], *, now: 
             connection.execute(update(SERIES).where(SERIES.c.id == series_id).values(values))
             note(connection, Entity.SERIES, series_id, now=now, old=Decision.PENDING, new=decision, text=text)
             if decision == Decision.ANALYSE:
-                add_job(connection, series_id, JobKind.ANALYSE, priority=Priority.NEW, now=now)
+                priority = Priority.REPLAY if replay else Priority.NEW
+                add_job(connection, series_id, JobKind.ANALYSE, priority=priority, now=now)
             else:
-                add_job(connection, series_id, JobKind.EXPLAIN, priority=Priority.EXPLAIN, reason=text, now=now)
+                priority = Priority.REPLAY if replay else Priority.EXPLAIN
+                add_job(connection, series_id, JobKind.EXPLAIN, priority=priority, reason=text, now=now)
 
 
 def _study(study_instance_uid: str, rows: list[SeriesRow]) -> Study:

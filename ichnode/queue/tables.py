@@ -109,6 +109,7 @@ OUTPUTS: Final = Table(
     Column("number", Integer, nullable=False),
     Column("sop_class_uid", String(64), nullable=False),
     Column("sop_instance_uid", String(64), nullable=False, unique=True),
+    Column("series_instance_uid", String(64), nullable=False),
     Column("path", Text, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("created_at", Float, nullable=False),

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Table, false, func, or_, select
 
+from ichnode.domain.outputs import Reference
 from ichnode.domain.states import Decision, DeliveryState, JobState, SeriesState
 from ichnode.queue.audit import AuditRow, Entity
 from ichnode.queue.database import Database
@@ -77,6 +78,15 @@ def series_of(db: Database, text: str) -> list[int]:
         return list(connection.execute(select(SERIES.c.id).where(which).order_by(SERIES.c.id)).scalars())
 
 
+def job_ids(db: Database, series_ids: Sequence[int] | None) -> list[int]:
+    """The jobs of these series; of all series for None."""
+    query = select(JOBS.c.id).order_by(JOBS.c.id)
+    if series_ids is not None:
+        query = query.where(JOBS.c.series_id.in_(series_ids))
+    with db.read() as connection:
+        return list(connection.execute(query).scalars())
+
+
 def history(db: Database, series_id: int) -> Row:
     """Everything known of one revision of a series: its row, jobs, objects, deliveries and audit."""
     with db.read() as connection:
@@ -97,18 +107,19 @@ def history(db: Database, series_id: int) -> Row:
     return row | {"instances": count, "jobs": jobs, "outputs": outputs, "deliveries": deliveries, "audit": rows}
 
 
-def earlier_reports(db: Database, series_id: int) -> list[tuple[str, str]]:
-    """(SOP class UID, SOP instance UID) of the SRs that earlier revisions, or earlier runs with another result, of
-    this series left: what a new SR supersedes. Newest last."""
+def earlier_reports(db: Database, series_id: int) -> list[Reference]:
+    """The SRs that earlier revisions of this series, or earlier runs with another result, left: what a new SR
+    supersedes. Newest last."""
     this = select(SERIES.c.series_instance_uid).where(SERIES.c.id == series_id).scalar_subquery()
     query = (
-        select(OUTPUTS.c.sop_class_uid, OUTPUTS.c.sop_instance_uid)
+        select(OUTPUTS.c.sop_class_uid, OUTPUTS.c.sop_instance_uid, OUTPUTS.c.series_instance_uid)
         .join(JOBS, OUTPUTS.c.job_id == JOBS.c.id)
         .join(SERIES, JOBS.c.series_id == SERIES.c.id)
         .where(SERIES.c.series_instance_uid == this, OUTPUTS.c.kind == "SR")
     )
     with db.read() as connection:
-        return [(row[0], row[1]) for row in connection.execute(query.order_by(OUTPUTS.c.id))]
+        rows = connection.execute(query.order_by(OUTPUTS.c.id)).mappings().all()
+    return [Reference(**row) for row in rows]
 
 
 def replayable(db: Database, which: ColumnElement[bool]) -> list[Replayable]:

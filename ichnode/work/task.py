@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ichnode.domain.outputs import OutputFile
+from ichnode.domain.outputs import OutputFile, Reference
 from ichnode.domain.states import JobState
 
 
@@ -14,7 +14,7 @@ class Task:
     ``paths``: instance files, absolute. ``at``: the time written into the objects, fixed with the series, so that a
     second run writes the same bytes. ``explain``: the sentence why the series is not analysed; empty: analyse it.
     ``missing``: slices known to be missing. ``weights``: folder that a replay asked for, or None.
-    ``predecessors``: (SOP class UID, SOP instance UID) of the reports that this one supersedes.
+    ``predecessors``: the reports that this one supersedes.
     """
 
     job_id: int
@@ -23,7 +23,7 @@ class Task:
     explain: str
     missing: int
     weights: str | None
-    predecessors: tuple[tuple[str, str], ...]
+    predecessors: tuple[Reference, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

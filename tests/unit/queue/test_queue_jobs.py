@@ -116,7 +116,13 @@ def test_an_illegal_move_is_refused(db, add_job):
 def test_outputs_that_exist_are_neither_added_nor_sent_again(db, add_job):
     add_job()
     output = OutputFile(
-        kind=ObjectKind.SR, number=1, sop_class_uid="1.2", sop_instance_uid="2.25.1", path="outputs/a", sha256="a"
+        kind=ObjectKind.SR,
+        number=1,
+        sop_class_uid="1.2",
+        sop_instance_uid="2.25.1",
+        series_instance_uid="2.25.2",
+        path="outputs/a",
+        sha256="a",
     )
     route = Route(destination="pacs", kinds=frozenset(ObjectKind), not_analysed=True)
     finish(db, _claim(db, 0), JobState.DONE, outputs=[output], routes=[route], reason="", now=1)

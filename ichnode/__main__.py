@@ -1,0 +1,5 @@
+"""``python -m ichnode``."""
+
+from ichnode.cli.main import main
+
+main()

@@ -1,0 +1,93 @@
+"""What every verb shares: the configuration file, the queue, and how answers are printed."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+
+from ichnode.app import open_database_of
+from ichnode.config import SEARCH, Config, load_config
+from ichnode.domain.errors import ConfigError
+from ichnode.queue.database import Database
+
+OUT: Final = Console(highlight=False)
+ERR: Final = Console(stderr=True, highlight=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+class Exit(IntEnum):
+    """Exit codes of every verb."""
+
+    OK = 0
+    NO = 1  # it ran, and the answer is no: a check failed, nothing was found, not all was delivered
+    USAGE = 2  # the command line or the configuration is wrong
+    REJECTED = 3  # these images can never be analysed
+    LATER = 4  # it did not work now and may work later
+    DEFECT = 70  # a fault of ours
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options before the verb."""
+
+    config: Path | None
+
+    def path(self) -> Path:
+        """The configuration file: the one named, or the first that is found."""
+        if self.config is not None:
+            return self.config
+        for candidate in SEARCH:
+            if candidate.exists():
+                return candidate
+        searched = " nor ".join(str(candidate) for candidate in SEARCH)
+        raise ConfigError(f"There is neither {searched}.", hint="Name one with --config or ICHNODE_CONFIG.")
+
+    def load(self) -> Config:
+        """The configuration. Raises ConfigError."""
+        return load_config(self.path())
+
+
+def options(context: typer.Context) -> Options:
+    """The options before the verb."""
+    found = context.find_object(Options)
+    assert found is not None
+    return found
+
+
+@contextmanager
+def queue(config: Config) -> Iterator[Database]:
+    """The queue, for as long as the verb needs it."""
+    db = open_database_of(config)
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def ago(at: float | None) -> str:
+    """How long ago, in words: "12 s ago", "3 h ago"."""
+    if at is None:
+        return "-"
+    seconds = max(0.0, time.time() - at)
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
+
+
+def clock(at: float | None) -> str:
+    """Local date and time."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) if at is not None else "-"

@@ -1,0 +1,50 @@
+"""``ichnode show``: the whole history of one job, series or study."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from ichnode.cli.context import OUT, AsJson, Exit, clock, options, print_json, queue
+from ichnode.domain.errors import ConfigError
+from ichnode.queue import views
+
+
+def show(
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(metavar="JOB|STUDY|SERIES", help="A job number, or a study or series UID.")],
+    as_json: AsJson = False,
+) -> None:
+    """The whole history of one job, study or series: every decision, attempt, object and delivery."""
+    config = options(context).load()
+    with queue(config) as db:
+        found = [views.history(db, series_id) for series_id in views.series_of(db, what)]
+    if not found:
+        hint = "`ichnode status` lists the newest; a study is named by its Study Instance UID."
+        raise NothingFound(f"The queue knows nothing of {what}.", hint=hint)
+    if as_json:
+        print_json([row | {"audit": [asdict(entry) for entry in row["audit"]]} for row in found])
+    else:
+        for row in found:
+            _print(row)
+    raise typer.Exit(Exit.OK)
+
+
+class NothingFound(ConfigError):
+    """What the command line names does not exist."""
+
+
+def _print(row: dict[str, Any]) -> None:
+    OUT.print(f"series {row['id']}, revision {row['revision']}: {row['instances']} images, {row['state']}", style="bold")
+    lines = [f"  study  {row['study_instance_uid']}", f"  series {row['series_instance_uid']}"]
+    if row["decision_text"]:
+        lines.append(f"  {row['decision']}: {row['decision_text']}")
+    lines += [f"  job {job['id']} {job['kind']}: {job['state']} {job['reason']}".rstrip() for job in row["jobs"]]
+    lines += [f"  {out['kind']} {out['number']}: {out['path']}  {out['sop_instance_uid']}" for out in row["outputs"]]
+    for line in lines:
+        OUT.print(line, markup=False, soft_wrap=True)
+    OUT.print("  history", style="bold")
+    for entry in row["audit"]:
+        move = f"{entry.old} -> {entry.new}" if entry.old else entry.new
+        text = f"    {clock(entry.at)}  {entry.entity} {entry.entity_id}: {move}  {entry.text}"
+        OUT.print(text, markup=False, soft_wrap=True, style="bold red" if entry.alarm else None)

@@ -1,0 +1,73 @@
+"""What the child process does in these tests, in place of an analysis: it crashes, hangs, or ends well.
+
+A module of its own: the child is a new process and imports it by name.
+"""
+
+import os
+import signal
+from pathlib import Path
+
+from ichnode.domain.errors import ConfigError, Retryable
+from ichnode.domain.states import JobState
+from ichnode.service import set_up_logging
+from ichnode.work.task import Done, Perform, Task
+
+
+def well() -> tuple[str, Perform]:
+    """Every job ends at once."""
+    return "test", _done
+
+
+def by_behaviour(folder: Path) -> tuple[str, Perform]:
+    """The file ``folder/behaviour`` says what the next job does, once; afterwards all is well."""
+
+    set_up_logging("info")
+
+    def perform(task: Task) -> Done:
+        order = folder / "behaviour"
+        behaviour = order.read_text() if order.exists() else "well"
+        order.unlink(missing_ok=True)
+        return _BEHAVIOURS[behaviour](task)
+
+    return "test", perform
+
+
+def wrong_weights() -> tuple[str, Perform]:
+    """Cannot even start."""
+    raise ConfigError("The weights are not what their card says.", hint="Install them again.")
+
+
+def _done(task: Task) -> Done:
+    return Done(state=JobState.REJECTED if task.explain else JobState.DONE, text=task.explain or "ok", outputs=())
+
+
+def _killed(_task: Task) -> Done:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def _out_of_memory(_task: Task) -> Done:
+    raise MemoryError
+
+
+def _hang(_task: Task) -> Done:
+    while True:
+        signal.pause()
+
+
+def _retryable(_task: Task) -> Done:
+    raise Retryable("the GPU is busy")
+
+
+def _patient(_task: Task) -> Done:
+    raise ValueError("bad value in MUELLER^ANNA")
+
+
+_BEHAVIOURS = {
+    "well": _done,
+    "killed": _killed,
+    "memory": _out_of_memory,
+    "hang": _hang,
+    "retryable": _retryable,
+    "patient": _patient,
+}

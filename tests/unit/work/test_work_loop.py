@@ -1,0 +1,140 @@
+"""The worker with a real queue and real child processes: a job that crashes or hangs takes nothing with it."""
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from sqlalchemy import select
+
+from ichnode.domain.errors import ConfigError
+from ichnode.domain.facts import InstanceFacts
+from ichnode.domain.states import Decision
+from ichnode.queue.database import open_database
+from ichnode.queue.intake import NewInstance, record
+from ichnode.queue.series import decide, receiving, settle
+from ichnode.queue.tables import AUDIT, JOBS
+from ichnode.work.loop import Limits, Worker
+from tests.unit.work import performers
+
+DEADLINE_S = 60
+
+
+@pytest.fixture
+def db(tmp_path):
+    database = open_database(tmp_path / "queue.sqlite")
+    yield database
+    database.close()
+
+
+def add_job(db, series: str, decision: Decision = Decision.ANALYSE) -> None:
+    instance = NewInstance(
+        sop_instance_uid=f"{series}.1",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+        study_instance_uid="1.2",
+        series_instance_uid=series,
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        sha256="0",
+        size_bytes=1,
+        path=f"instances/{series}.dcm",
+        calling_ae="CT1",
+        address="127.0.0.1",
+        facts=InstanceFacts(),
+    )
+    record(db, instance, now=0)
+    (row,) = receiving(db)
+    settle(db, row.id, missing=0, text="", now=1)
+    decide(db, {row.id: (decision, "why not")}, now=2)
+
+
+def jobs(db) -> list[tuple[str, str, int]]:
+    with db.read() as connection:
+        rows = connection.execute(select(JOBS.c.state, JOBS.c.reason, JOBS.c.attempts).order_by(JOBS.c.id))
+        return [tuple(row) for row in rows]
+
+
+def work(db, tmp_path, performer, until: Callable[[], bool], *, limit_s: float = 30) -> None:
+    """Runs a worker in a thread until the condition holds."""
+    stop, failed = threading.Event(), []
+    worker = Worker(
+        db=db,
+        store=tmp_path,
+        owner="w1",
+        open_performer=performer,
+        routes=(),
+        limits=Limits(job_limit_s=limit_s, attempts=2, retry_delay_s=0, lease_s=60),
+        stop=stop,
+        alive=lambda: None,
+    )
+
+    def run() -> None:
+        try:
+            worker.run(lambda _name: None)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    deadline = time.monotonic() + DEADLINE_S
+    condition = threading.Event()
+    while not until() and not failed:
+        assert time.monotonic() < deadline, jobs(db)
+        condition.wait(0.05)
+    stop.set()
+    thread.join(DEADLINE_S)
+    assert not thread.is_alive()
+    if failed:
+        raise failed[0]
+
+
+def ended(db) -> bool:
+    return all(state in ("done", "rejected", "failed") for state, _, _ in jobs(db))
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [
+        ("killed", "its process was killed (out of memory?)"),
+        ("memory", "unexpected MemoryError"),
+        ("hang", "stopped at its time limit of 2 s"),
+        ("retryable", "the GPU is busy"),
+    ],
+)
+def test_a_job_that_dies_is_tried_again_and_takes_neither_the_worker_nor_the_next_job(db, tmp_path, behaviour, said):
+    (tmp_path / "behaviour").write_text(behaviour)
+    add_job(db, "1.2.3")
+    add_job(db, "1.2.4")
+    work(db, tmp_path, partial(performers.by_behaviour, tmp_path), lambda: ended(db), limit_s=2)
+    assert jobs(db) == [("done", "ok", 2), ("done", "ok", 1)]
+    with db.read() as connection:
+        texts = connection.execute(select(AUDIT.c.text).where(AUDIT.c.entity == "job")).scalars().all()
+    assert any(text.startswith(said) for text in texts)
+
+
+def test_no_text_of_a_foreign_error_reaches_the_history_or_the_log(db, tmp_path, capfd):
+    (tmp_path / "behaviour").write_text("patient")
+    add_job(db, "1.2.3")
+    work(db, tmp_path, partial(performers.by_behaviour, tmp_path), lambda: ended(db))
+    with db.read() as connection:
+        texts = " ".join(connection.execute(select(AUDIT.c.text)).scalars())
+    assert "ValueError" in texts
+    assert "MUELLER" not in texts + capfd.readouterr().err
+
+
+def test_a_series_that_was_skipped_ends_rejected_with_its_reason(db, tmp_path):
+    add_job(db, "1.2.3", Decision.SKIP)
+    work(db, tmp_path, performers.well, lambda: ended(db))
+    assert jobs(db) == [("rejected", "why not", 1)]
+
+
+def test_at_shut_down_the_job_in_hand_goes_back_with_its_attempt(db, tmp_path):
+    (tmp_path / "behaviour").write_text("hang")
+    add_job(db, "1.2.3")
+    work(db, tmp_path, partial(performers.by_behaviour, tmp_path), lambda: jobs(db)[0][0] == "running")
+    assert jobs(db) == [("queued", "", 0)]
+
+
+def test_wrong_weights_stop_the_worker_with_the_reason(db, tmp_path):
+    with pytest.raises(ConfigError, match="not what their card says"):
+        work(db, tmp_path, performers.wrong_weights, lambda: False)
