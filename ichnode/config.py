@@ -69,7 +69,7 @@ class Series(Section):
     incomplete: Literal["analyse", "skip"] = Field(
         "analyse", description="Then it is analysed with flag QF_MISSING, or not at all, which an SR says."
     )
-    sweep_s: Seconds = Field(2, description="How often the receiver looks.")
+    prefer_thickness_mm: float = Field(5.0, gt=0, description="Of several candidates the nearest to this is analysed.")
     count_from: str = Field("", description="Name of a `[[pacs]]` that is asked how many images a series has.")
 
 
@@ -88,17 +88,19 @@ class RuleSection(Section):
     image_type_any: tuple[str, ...] | None = Field(None, description="ImageType holds one of these values.")
     body_part: Pattern | None = Field(None, description="Regular expression found in BodyPartExamined.")
     description: Pattern | None = Field(None, description="Regular expression found in study, series or protocol text.")
+    series_description: Pattern | None = Field(None, description="Regular expression found in SeriesDescription.")
     kernel: Pattern | None = Field(None, description="Regular expression found in ConvolutionKernel.")
-    thickness_below_mm: float | None = Field(None, description="SliceThickness is less.")
-    thickness_above_mm: float | None = Field(None, description="SliceThickness is more.")
+    thickness_min_mm: float | None = Field(None, description="SliceThickness is at least this.")
+    thickness_max_mm: float | None = Field(None, description="SliceThickness is at most this.")
     axial_below: float | None = Field(None, description="The slice normal's share along the body axis (0-1) is less.")
     slices_below: int | None = Field(None, description="Fewer slices.")
     slices_above: int | None = Field(None, description="More slices.")
+    repeats: bool | None = Field(None, description="Several images lie at each position.")
     contrast: bool | None = Field(None, description="ContrastBolusAgent names an agent (an empty one proves nothing).")
     lossy: bool | None = Field(None, description="LossyImageCompression is 01.")
     only_if_other: bool = Field(False, description="Applies only where the study has another series to analyse.")
 
-    @field_validator("body_part", "description", "kernel")
+    @field_validator("body_part", "description", "series_description", "kernel")
     @classmethod
     def _compiles(cls, pattern: str | None) -> str | None:
         if pattern is not None:
@@ -184,6 +186,18 @@ class Retention(Section):
     )
 
 
+class Schedule(Section):
+    """What is done again and again."""
+
+    sweep_s: Seconds = Field(2, description="How often the receiver looks for complete series.")
+    lease_sweep_s: Seconds = Field(15, description="How often jobs of dead workers are looked for.")
+    echo_s: Seconds = Field(300, description="How often every destination and PACS is echoed.")
+    retention_s: Seconds = Field(3600, description="How often files past their time are deleted.")
+    reconcile_at: str = Field(
+        "04:10", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="When disk and database are compared, each day."
+    )
+
+
 class Config(Section):
     """The whole of config.toml."""
 
@@ -196,6 +210,7 @@ class Config(Section):
     destination: tuple[DestinationSection, ...] = Field((), description="")
     pacs: tuple[PacsSection, ...] = Field((), description="")
     retention: Retention = Field(Retention(), description="")
+    schedule: Schedule = Field(Schedule(), description="")
 
     @model_validator(mode="after")
     def _names_fit(self) -> "Config":

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Table, false, func, or_, select
 
 from ichnode.domain.outputs import Reference
-from ichnode.domain.states import Decision, DeliveryState, JobState, SeriesState
+from ichnode.domain.states import DeliveryState, JobState
 from ichnode.queue.audit import AuditRow, Entity
 from ichnode.queue.database import Database
 from ichnode.queue.tables import AUDIT, DELIVERIES, INSTANCES, JOBS, OUTPUTS, QUARANTINE, SERIES
@@ -29,20 +29,6 @@ class Status:
     failed: list[Row]
     oldest_waiting_at: float | None
     recent: list[Row]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replayable:
-    """The newest settled revision of a series, with what a replay asks about."""
-
-    series_id: int
-    series_instance_uid: str
-    study_instance_uid: str
-    first_at: float
-    decision: str
-    decision_text: str
-    job_state: str
-    purged: bool
 
 
 def status(db: Database, *, recent: int = 10) -> Status:
@@ -76,6 +62,13 @@ def series_of(db: Database, text: str) -> list[int]:
     which: ColumnElement[bool] = by_uid if by_job is None else or_(by_uid, SERIES.c.id.in_(by_job))
     with db.read() as connection:
         return list(connection.execute(select(SERIES.c.id).where(which).order_by(SERIES.c.id)).scalars())
+
+
+def series_uids(db: Database, study_instance_uid: str) -> set[str]:
+    """The series of a study that the queue knows."""
+    query = select(SERIES.c.series_instance_uid).where(SERIES.c.study_instance_uid == study_instance_uid)
+    with db.read() as connection:
+        return set(connection.execute(query).scalars())
 
 
 def job_ids(db: Database, series_ids: Sequence[int] | None) -> list[int]:
@@ -120,37 +113,6 @@ def earlier_reports(db: Database, series_id: int) -> list[Reference]:
     with db.read() as connection:
         rows = connection.execute(query.order_by(OUTPUTS.c.id)).mappings().all()
     return [Reference(**row) for row in rows]
-
-
-def replayable(db: Database, which: ColumnElement[bool]) -> list[Replayable]:
-    """The newest settled revision of every series that fits ``which`` (an expression on SERIES and INSTANCES)."""
-    series = select(INSTANCES.c.series_instance_uid).join(
-        SERIES, SERIES.c.series_instance_uid == INSTANCES.c.series_instance_uid
-    )
-    query = select(SERIES).where(
-        SERIES.c.state == SeriesState.SETTLED,
-        SERIES.c.decision != Decision.PENDING,
-        SERIES.c.series_instance_uid.in_(series.where(which)),
-    )
-    gone = select(INSTANCES.c.id).where(INSTANCES.c.purged_at.is_not(None)).exists()
-    found = []
-    with db.read() as connection:
-        for row in _rows(connection, query.order_by(SERIES.c.id)):
-            jobs = _jobs_of(connection, row["id"])
-            here = gone.where(INSTANCES.c.series_instance_uid == row["series_instance_uid"])
-            found.append(
-                Replayable(
-                    series_id=row["id"],
-                    series_instance_uid=row["series_instance_uid"],
-                    study_instance_uid=row["study_instance_uid"],
-                    first_at=row["first_at"],
-                    decision=row["decision"],
-                    decision_text=row["decision_text"],
-                    job_state=jobs[-1]["state"] if jobs else "",
-                    purged=bool(connection.execute(select(here)).scalar()),
-                )
-            )
-    return found
 
 
 def _about(entity: Entity, ids: Sequence[int]) -> ColumnElement[bool]:

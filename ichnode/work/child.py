@@ -12,7 +12,7 @@ from typing import Final
 from ichnode.domain.errors import ConfigError, IchnodeError
 from ichnode.work.task import Broken, OpenPerformer, Ready, Reply, Task
 
-LOG: Final = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 TICK_S: Final = 0.2
 SPAWN: Final = multiprocessing.get_context("spawn")  # a fork would inherit the queue's connections and threads
 
@@ -110,7 +110,7 @@ def _main(pipe: Connection, open_performer: OpenPerformer) -> None:
         pipe.send(Broken(error=str(error), hint=error.hint, fatal=True))
         return
     except Exception as error:
-        LOG.exception("child cannot start")
+        log.exception("child cannot start")
         pipe.send(Broken(error=f"{type(error).__name__}: {error}"))
         return
     pipe.send(Ready(runtime=name))
@@ -125,6 +125,6 @@ def _main(pipe: Connection, open_performer: OpenPerformer) -> None:
             reply = Broken(error=str(error), hint=error.hint)
         except Exception as error:
             # The message of a foreign error may quote a header: its type and place go to the log, not its text.
-            LOG.exception("job broke", extra={"job": task.job_id})
+            log.exception("job broke", extra={"job": task.job_id})
             reply = Broken(error=f"unexpected {type(error).__name__}, see the log of job {task.job_id}")
         pipe.send(reply)

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from threading import Event
 from typing import Final
 
@@ -17,10 +16,11 @@ from ichnode.queue.jobs import JobKind, Lease
 from ichnode.queue.outbox import Route
 from ichnode.queue.series import series
 from ichnode.queue.views import earlier_reports
+from ichnode.store.layout import Store
 from ichnode.work.child import Child, ChildDied
 from ichnode.work.task import Broken, Done, OpenPerformer, Task
 
-LOG: Final = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 POLL_S: Final = 0.5
 START_LIMIT: Final = timedelta(minutes=10)  # the first start converts the network
 
@@ -44,7 +44,7 @@ class Worker:
     """One worker. ``alive`` is called several times a second while all is well (the watchdog's sign of life)."""
 
     db: Database
-    store: Path
+    store: Store
     owner: str
     open_performer: OpenPerformer
     routes: Sequence[Route]
@@ -65,7 +65,7 @@ class Worker:
                 if not self._one(child):
                     self.stop.wait(POLL_S)
         except ShutDown:
-            LOG.info("stopped while the network was being loaded")
+            log.info("stopped while the network was being loaded")
         finally:
             child.kill()
 
@@ -80,14 +80,14 @@ class Worker:
         )
         if lease is None:
             return False
-        LOG.info("claimed", extra={"job": lease.job_id, "series": lease.series_id, "action": lease.kind})
+        log.info("claimed", extra={"job": lease.job_id, "series": lease.series_id, "action": lease.kind})
         try:
             self._do(child, lease)
         except LeaseLost:
-            LOG.warning("lease lost, nothing written", extra={"job": lease.job_id})
+            log.warning("lease lost, nothing written", extra={"job": lease.job_id})
         except ShutDown:
             jobs.give_back(self.db, lease, now=time.time())
-            LOG.info("given back", extra={"job": lease.job_id})
+            log.info("given back", extra={"job": lease.job_id})
         return True
 
     def _do(self, child: Child, lease: Lease) -> None:
@@ -105,7 +105,7 @@ class Worker:
                 self.db, lease, reply.state, outputs=reply.outputs, routes=self.routes, reason=reply.text, now=now
             )
             took = round(time.monotonic() - started, 1)
-            LOG.info(reply.text, extra={"job": lease.job_id, "action": reply.state, "seconds": took})
+            log.info(reply.text, extra={"job": lease.job_id, "action": reply.state, "seconds": took})
             return
         assert isinstance(reply, Broken)
         state = jobs.retry_or_fail(
@@ -117,13 +117,13 @@ class Worker:
             now=time.time(),
         )
         level = logging.ERROR if state == JobState.FAILED else logging.WARNING
-        LOG.log(level, reply.error, extra={"job": lease.job_id, "action": state, "attempt": lease.attempts})
+        log.log(level, reply.error, extra={"job": lease.job_id, "action": state, "attempt": lease.attempts})
 
     def _task(self, lease: Lease) -> Task:
         row = series(self.db, lease.series_id)
         return Task(
             job_id=lease.job_id,
-            paths=tuple(str(self.store / instance.path) for instance in row.instances),
+            paths=tuple(str(self.store.resolve(instance.path)) for instance in row.instances),
             at=row.settled_at or row.last_at,
             explain=lease.reason if lease.kind == JobKind.EXPLAIN else "",
             missing=row.missing,

@@ -15,6 +15,7 @@ from ichnode.queue.database import open_database
 from ichnode.queue.intake import NewInstance, record
 from ichnode.queue.series import decide, receiving, settle
 from ichnode.queue.tables import AUDIT, JOBS
+from ichnode.store.layout import Store
 from ichnode.work.loop import Limits, Worker
 from tests.unit.work import performers
 
@@ -59,7 +60,7 @@ def work(db, tmp_path, performer, until: Callable[[], bool], *, limit_s: float =
     stop, failed = threading.Event(), []
     worker = Worker(
         db=db,
-        store=tmp_path,
+        store=Store(root=tmp_path),
         owner="w1",
         open_performer=performer,
         routes=(),
@@ -71,7 +72,7 @@ def work(db, tmp_path, performer, until: Callable[[], bool], *, limit_s: float =
     def run() -> None:
         try:
             worker.run(lambda _name: None)
-        except BaseException as error:
+        except ConfigError as error:
             failed.append(error)
 
     thread = threading.Thread(target=run)

@@ -1,0 +1,334 @@
+"""config -> wired services. The only module that knows both the configuration and the rooms."""
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Final
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from pynetdicom import build_context, evt
+
+from ichnode import __version__
+from ichnode.config import Config, PacsSection, Remote
+from ichnode.deliver.backoff import Backoff
+from ichnode.deliver.loop import Deliverer, Destination
+from ichnode.deliver.parcel import INTERCHANGEABLE
+from ichnode.deliver.pull import get, move
+from ichnode.domain.errors import ConfigError, Retryable
+from ichnode.domain.outputs import ObjectKind, Peer
+from ichnode.queue.database import Database, open_database
+from ichnode.queue.jobs import sweep_leases
+from ichnode.queue.views import series_uids
+from ichnode.receive.by_hand import TakenIn, take_files
+from ichnode.receive.complete import Limits as SettleLimits
+from ichnode.receive.intake import adopt, take
+from ichnode.receive.pacs import PacsCounts
+from ichnode.receive.rules import DEFAULT_RULES, Rule
+from ichnode.receive.allow import AllowedPeer
+from ichnode.receive.contexts import CT_CLASSES, TRANSFER_SYNTAXES
+from ichnode.receive.scp import Receiver, ScpSettings, arrival_of
+from ichnode.receive.select import Preference
+from ichnode.receive.settle import Counts, SweepSettings, sweep
+from ichnode.service import set_up_logging
+from ichnode.store.layout import Store
+from ichnode.store.reconcile import reconcile
+from ichnode.store.retention import RetentionLimits, enforce
+from ichnode.watch import echo_all
+from ichnode.work.loop import Limits, Worker
+from ichnode.work.task import Perform
+
+if TYPE_CHECKING:
+    from ichnode.analyse import Settings
+
+MIB: Final = 2**20
+DAY_S: Final = 86400
+GRACE_S: Final = 20.0
+TICK_S: Final = 0.5
+
+
+def store_of(config: Config) -> Store:
+    """The store in the state folder, its folders made. Raises ConfigError when they cannot be."""
+    store = Store(root=config.node.state_dir)
+    try:
+        store.make_folders()
+    except OSError as error:
+        hint = "Make node.state_dir writable for this user, or run as the user of the service."
+        raise ConfigError(f"The state folder {store.root} cannot be used: {error.strerror}.", hint=hint) from error
+    return store
+
+
+def open_database_of(config: Config) -> Database:
+    """The queue of this node. Raises ConfigError when its folder cannot be used."""
+    return open_database(store_of(config).root / "queue.sqlite")
+
+
+def peer_of(config: Config, remote: Remote) -> Peer:
+    """A destination or PACS as the rooms know it."""
+    return Peer(
+        name=remote.name,
+        host=remote.host,
+        port=remote.port,
+        ae_title=remote.ae_title,
+        calling_ae_title=config.node.ae_title,
+    )
+
+
+def destinations_of(config: Config) -> list[Destination]:
+    """Where results go."""
+    return [
+        Destination(
+            peer=peer_of(config, d),
+            objects=frozenset(d.objects),
+            not_analysed=d.not_analysed,
+            transfer_syntaxes=INTERCHANGEABLE if d.implicit_vr else INTERCHANGEABLE[:1],
+            backoff=Backoff(first_s=d.first_retry_s, max_s=max(d.first_retry_s, d.max_retry_s)),
+        )
+        for d in config.destination
+    ]
+
+
+def rules_of(config: Config) -> tuple[Rule, ...]:
+    """The rules of the configuration; the default ones where it has none."""
+    if config.rule is None:
+        return DEFAULT_RULES
+    return tuple(Rule(**rule.model_dump()) for rule in config.rule)
+
+
+def preference_of(config: Config) -> Preference:
+    """Which of several candidates is the best."""
+    incomplete = config.series.incomplete == "analyse"
+    return Preference(thickness_mm=config.series.prefer_thickness_mm, analyse_incomplete=incomplete)
+
+
+def sweep_settings(config: Config) -> SweepSettings:
+    """When a series is complete and a study is decided."""
+    return SweepSettings(
+        limits=SettleLimits(quiet_s=config.series.quiet_s, give_up_s=config.series.give_up_s),
+        study_quiet_s=config.series.study_quiet_s,
+        rules=rules_of(config),
+        preference=preference_of(config),
+    )
+
+
+def _counts(config: Config) -> Counts | None:
+    pacs = next((p for p in config.pacs if p.name == config.series.count_from), None)
+    if pacs is None:
+        return None
+    counts = PacsCounts(peer_of(config, pacs))
+    return lambda study: counts.of_study(study, now=time.time())
+
+
+def run_receive(config: Config, stop: Event, *, ready: Callable[[str], None], alive: Callable[[], None]) -> None:
+    """The receiver, with all that is periodic about what it keeps, until ``stop``."""
+    store = store_of(config)
+    with _alone(config, "receive"), _database(config) as db:
+        _reconcile(store, db, min_age_s=0)
+        receiver = Receiver(scp_settings(config), db=db, store=store)
+        settings, count = sweep_settings(config), _counts(config)
+        hour, minute = config.schedule.reconcile_at.split(":")
+        scheduler = _scheduler()
+        scheduler.add_job(
+            lambda: sweep(db, settings, now=time.time(), is_open=receiver.transfers.is_open, count=count),
+            "interval",
+            seconds=config.schedule.sweep_s,
+        )
+        scheduler.add_job(lambda: _retention(config, store, db), "interval", seconds=config.schedule.retention_s)
+        scheduler.add_job(lambda: _reconcile(store, db, min_age_s=3600), "cron", hour=hour, minute=minute)
+        scheduler.start()
+        ready(f"listening on port {receiver.port} as {config.node.ae_title}")
+        _wait(stop, alive)
+        receiver.stop(grace_s=GRACE_S)
+        scheduler.shutdown()
+
+
+def run_work(config: Config, stop: Event, *, ready: Callable[[str], None], alive: Callable[[], None]) -> None:
+    """One worker, until ``stop``."""
+    with _database(config) as db:
+        scheduler = _scheduler()
+        scheduler.add_job(
+            lambda: sweep_leases(db, max_attempts=config.work.attempts, now=time.time()),
+            "interval",
+            seconds=config.schedule.lease_sweep_s,
+        )
+        scheduler.start()
+        worker = Worker(
+            db=db,
+            store=store_of(config),
+            owner=f"worker {os.getpid()}",
+            open_performer=partial(open_child, config),
+            routes=[destination.route for destination in destinations_of(config)],
+            limits=Limits(
+                job_limit_s=config.work.job_limit_s,
+                attempts=config.work.attempts,
+                retry_delay_s=config.work.retry_delay_s,
+                lease_s=config.work.lease_s,
+            ),
+            stop=stop,
+            alive=alive,
+        )
+        try:
+            worker.run(ready)
+        finally:
+            scheduler.shutdown()
+
+
+def run_deliver(config: Config, stop: Event, *, ready: Callable[[str], None], alive: Callable[[], None]) -> None:
+    """The deliverer, until ``stop``."""
+    store = store_of(config)
+    with _alone(config, "deliver"), _database(config) as db:
+        destinations = destinations_of(config)
+        deliverer = Deliverer(db, destinations, store.root)
+        peers = [d.peer for d in destinations] + [peer_of(config, p) for p in config.pacs]
+        scheduler = _scheduler()
+        scheduler.add_job(lambda: echo_all(peers), "interval", seconds=config.schedule.echo_s)
+        scheduler.start()
+        deliverer.start()
+        ready(f"{len(destinations)} destinations")
+        _wait(stop, lambda: alive() if deliverer.alive else None)
+        deliverer.stop(GRACE_S)
+        scheduler.shutdown(wait=False)
+
+
+def take_folder(config: Config, db: Database, folder: Path) -> TakenIn:
+    """Takes every file below a folder in, as if it had been sent."""
+    return take_files(
+        sorted(path for path in folder.rglob("*") if path.is_file()),
+        db=db,
+        store=store_of(config),
+        floor_bytes=config.receive.min_free_mb * MIB,
+        calling_ae="REPLAY",
+        now=time.time(),
+    )
+
+
+def take_from_pacs(config: Config, db: Database, pacs: PacsSection, study_instance_uid: str) -> TakenIn:
+    """Pulls one study: by C-GET into the store, or by C-MOVE to the receiver that runs. Raises Retryable when not all
+    of it came."""
+    taken_in, store = TakenIn(), store_of(config)
+
+    def on_store(event: evt.Event) -> int:
+        taken = take(
+            arrival_of(event, calling_ae=pacs.ae_title),
+            db=db,
+            store=store,
+            floor_bytes=config.receive.min_free_mb * MIB,
+            now=time.time(),
+        )
+        taken_in.add(str(event.request.AffectedSOPInstanceUID), taken)
+        return taken.status
+
+    if pacs.retrieve == "get":
+        contexts = [build_context(sop_class, list(TRANSFER_SYNTAXES)) for sop_class in CT_CLASSES]
+        pulled = get(peer_of(config, pacs), study_instance_uid, on_store, contexts)
+    else:
+        pulled = move(peer_of(config, pacs), study_instance_uid, config.node.ae_title)
+        taken_in.series.update(series_uids(db, study_instance_uid))
+    if not pulled.ok:
+        hint = "What came is kept; say `replay` again."
+        raise Retryable(f"{pacs.name} sent {pulled.completed} images, then: {pulled.reason}.", hint=hint)
+    return taken_in
+
+
+def scp_settings(config: Config) -> ScpSettings:
+    """How the SCP listens."""
+    receive = config.receive
+    return ScpSettings(
+        ae_title=config.node.ae_title,
+        host=receive.host,
+        port=receive.port,
+        allow=tuple(AllowedPeer(ae_title=p.ae_title, network=str(p.network)) for p in receive.peer),
+        floor_bytes=receive.min_free_mb * MIB,
+        accept_also=receive.accept_also,
+        maximum_associations=receive.max_associations,
+        acse_timeout_s=receive.acse_timeout_s,
+        dimse_timeout_s=receive.dimse_timeout_s,
+        network_timeout_s=receive.network_timeout_s,
+        maximum_pdu_bytes=receive.max_pdu_bytes,
+    )
+
+
+def open_child(config: Config) -> tuple[str, Perform]:
+    """What the worker's child process opens: torch and the rest are loaded there alone."""
+    from ichnode.analyse import open_performer
+
+    set_up_logging(config.node.log_level)
+    return open_performer(analysis_settings(config), store_of(config))
+
+
+def analysis_settings(config: Config) -> "Settings":
+    """What an analysis takes from the configuration."""
+    from ichnode.analyse import Settings
+    from ichnode.report.inputs import Installation
+
+    named = {ObjectKind.SEG: config.report.seg, ObjectKind.SR: config.report.sr, ObjectKind.SC: config.report.sc}
+    return Settings(
+        weights=config.work.weights,
+        device=config.work.device,
+        threads=config.work.threads,
+        cache=config.node.state_dir / "cache",
+        installation=Installation(
+            device_serial=config.node.serial,
+            node_version=__version__,
+            series_numbers={kind: naming.number for kind, naming in named.items()},
+            descriptions={kind: naming.description for kind, naming in named.items()},
+        ),
+        untrained_expansion=config.work.untrained_expansion,
+    )
+
+
+def _retention(config: Config, store: Store, db: Database) -> None:
+    limits = RetentionLimits(
+        delivered_s=config.retention.delivered_days * DAY_S,
+        skipped_s=config.retention.skipped_days * DAY_S,
+        failed_s=config.retention.failed_days * DAY_S,
+        quarantine_s=config.retention.quarantine_days * DAY_S,
+        low_water_bytes=config.retention.target_free_mb * MIB,
+    )
+    enforce(store, db, limits, now=time.time())
+
+
+def _reconcile(store: Store, db: Database, *, min_age_s: float) -> None:
+    now = time.time()
+
+    def take_in(path: Path) -> None:
+        adopt(path, db=db, store=store, now=now)
+
+    reconcile(store, db, take_in, now=now, min_age_s=min_age_s)
+
+
+def _scheduler() -> BackgroundScheduler:
+    # A run that is late or still going is not worth a second one.
+    return BackgroundScheduler(job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
+
+
+def _wait(stop: Event, alive: Callable[[], None]) -> None:
+    while not stop.wait(TICK_S):
+        alive()
+
+
+@contextmanager
+def _database(config: Config) -> Iterator[Database]:
+    db = open_database_of(config)
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+@contextmanager
+def _alone(config: Config, service: str) -> Iterator[None]:
+    """Holds the service's lock: two receivers or two deliverers on one queue would do everything twice."""
+    path = config.node.state_dir / f"{service}.lock"
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            hint = "Stop the other one, or give this one its own node.state_dir."
+            raise ConfigError(f"Another `ichnode {service}` uses {path.parent}.", hint=hint) from error
+        yield

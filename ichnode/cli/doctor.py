@@ -1,0 +1,157 @@
+"""``ichnode doctor``: is the node set up rightly? One line a check, and what to do."""
+
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Final
+
+import typer
+
+from ichnode.app import MIB, open_database_of, peer_of
+from ichnode.cli.context import OUT, AsJson, Exit, ago, options, print_json
+from ichnode.config import Config
+from ichnode.deliver.echo import echo
+from ichnode.domain.errors import IchnodeError
+from ichnode.domain.outputs import Peer
+from ichnode.queue.views import status
+
+RELEASED_AT: Final = 1795305600  # 2026-11-22: a clock before this is wrong
+
+
+class Verdict(StrEnum):
+    """How a check went."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the doctor's."""
+
+    verdict: Verdict
+    what: str
+    text: str
+    todo: str = ""
+
+
+def doctor(context: typer.Context, as_json: AsJson = False) -> None:
+    """Check configuration, folders, disk, queue, weights, port, peers and clock. Exit code 1 when one fails."""
+    path = options(context).path()
+    try:
+        config = options(context).load()
+    except IchnodeError as error:
+        checks = [Check(Verdict.FAIL, "configuration", str(error), error.hint)]
+    else:
+        checks = [Check(Verdict.OK, "configuration", str(path)), *_checks(config)]
+    if as_json:
+        print_json([asdict(check) for check in checks])
+    else:
+        for check in checks:
+            style = {Verdict.OK: None, Verdict.WARN: "yellow", Verdict.FAIL: "bold red"}[check.verdict]
+            OUT.print(f"{check.verdict:4}  {check.what}: {check.text}", style=style, markup=False, soft_wrap=True)
+            if check.todo and check.verdict != Verdict.OK:
+                OUT.print(f"      -> {check.todo}", markup=False, soft_wrap=True)
+    failed = any(check.verdict == Verdict.FAIL for check in checks)
+    raise typer.Exit(Exit.NO if failed else Exit.OK)
+
+
+def _checks(config: Config) -> Iterator[Check]:
+    yield from _folders(config)
+    yield _weights(config)
+    yield _port(config)
+    for remote in [*config.destination, *config.pacs]:
+        yield _peer(peer_of(config, remote))
+    if not config.destination:
+        todo = "Add a [[destination]]: results stay on this machine alone."
+        yield Check(Verdict.WARN, "destinations", "none is configured", todo)
+    if any(peer.ae_title == "*" and peer.network.prefixlen == 0 for peer in config.receive.peer):
+        todo = "Name the AE titles and networks of your PACS and modalities under [[receive.peer]]."
+        yield Check(Verdict.WARN, "allowed peers", "anyone may send", todo)
+    yield _clock()
+
+
+def _folders(config: Config) -> Iterator[Check]:
+    folder = config.node.state_dir
+    try:
+        with_db = open_database_of(config)
+    except IchnodeError as error:
+        yield Check(Verdict.FAIL, "state folder", str(error), error.hint)
+        return
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    writable = os.access(folder, os.W_OK | os.X_OK)
+    if not writable:
+        todo = "Run as the user of the service: sudo -u ichnode ichnode doctor."
+        yield Check(Verdict.FAIL, "state folder", f"{folder} is not writable for this user", todo)
+    elif mode & 0o007:
+        yield Check(Verdict.WARN, "state folder", f"{folder} is open to everyone", f"chmod o-rwx {folder}")
+    else:
+        yield Check(Verdict.OK, "state folder", f"{folder}")
+    free = shutil.disk_usage(folder).free // MIB
+    floor, target = config.receive.min_free_mb, config.retention.target_free_mb
+    todo = "Free space there: under the floor every image is refused (0xA700)."
+    verdict = Verdict.FAIL if free < floor else Verdict.WARN if free < target else Verdict.OK
+    yield Check(verdict, "disk", f"{free} MiB free, floor {floor} MiB", todo)
+    now = status(with_db)
+    with_db.close()
+    alarms = len(now.failed) + len(now.dead) + len(now.quarantined)
+    waiting = f"oldest job waits since {ago(now.oldest_waiting_at)}" if now.oldest_waiting_at else "nothing waits"
+    verdict = Verdict.WARN if alarms else Verdict.OK
+    yield Check(verdict, "queue", f"{waiting}, {alarms} alarms", "`ichnode status` lists them.")
+
+
+def _weights(config: Config) -> Check:
+    from ichnode.model.weights import check_weights  # loads torch
+
+    try:
+        identity = check_weights(config.work.weights)
+    except IchnodeError as error:
+        return Check(Verdict.FAIL, "weights", str(error), error.hint)
+    text = f"{identity.name} {identity.version}, sha256 {identity.sha256[:12]} as its card says"
+    return Check(Verdict.OK, "weights", text)
+
+
+def _port(config: Config) -> Check:
+    host, port = config.receive.host, config.receive.port
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            here = "127.0.0.1" if host in ("", "0.0.0.0") else host
+            title = config.node.ae_title
+            us = Peer(name="the receiver", host=here, port=port, ae_title=title, calling_ae_title=title)
+            answer = echo(us)
+            if answer.ok:
+                return Check(Verdict.OK, "port", f"{port}: the receiver listens and answers C-ECHO")
+            todo = "Another program may hold the port, or [[receive.peer]] has no entry for our own echo from here."
+            return Check(Verdict.WARN, "port", f"{host}:{port} is taken ({error.strerror}); {answer.reason}", todo)
+    return Check(Verdict.OK, "port", f"{host}:{port} is free; the receiver does not run")
+
+
+def _peer(peer: Peer) -> Check:
+    answer = echo(peer)
+    if answer.ok:
+        return Check(Verdict.OK, peer.name, f"answers C-ECHO in {answer.seconds * 1000:.0f} ms")
+    todo = f"Check host, port and AE title, and that {peer.calling_ae_title} is registered there."
+    return Check(Verdict.FAIL, peer.name, answer.reason, todo)
+
+
+def _clock() -> Check:
+    if time.time() < RELEASED_AT:
+        return Check(Verdict.FAIL, "clock", time.strftime("it says %Y-%m-%d"), "Set the clock; use NTP.")
+    text = time.strftime("%Y-%m-%d %H:%M:%S %Z")
+    control = shutil.which("timedatectl")
+    if control:
+        command = [control, "show", "--property=NTPSynchronized", "--value"]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+        if told == "no":
+            return Check(Verdict.WARN, "clock", f"{text}, not synchronised", "Switch NTP on: timedatectl set-ntp true.")
+    return Check(Verdict.OK, "clock", text)

@@ -1,0 +1,190 @@
+"""``ichnode replay``: studies analysed again, or for the first time, behind all new ones."""
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from threading import Event
+from typing import Annotated, Final
+
+import typer
+from rich.progress import Progress, track
+from rich.table import Table
+
+from ichnode.app import peer_of, sweep_settings, take_folder, take_from_pacs
+from ichnode.cli.context import ERR, OUT, AsJson, Exit, options, print_json, queue
+from ichnode.cli.show import NothingFound
+from ichnode.config import Config
+from ichnode.deliver.pull import StudyQuery, find_studies
+from ichnode.domain.errors import ConfigError
+from ichnode.domain.states import Decision, JobState
+from ichnode.queue import jobs
+from ichnode.queue.database import Database
+from ichnode.queue.replays import Replayable, Wanted, find
+from ichnode.receive.by_hand import settle_now
+from ichnode.receive.header import accession_key
+
+POLL_S: Final = 1.0
+
+
+def replay(
+    context: typer.Context,
+    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Study Instance UID.")] = None,
+    series: Annotated[str | None, typer.Option(help="Series Instance UID; analysed whatever the rules said.")] = None,
+    accession: Annotated[str | None, typer.Option(help="Accession number.")] = None,
+    since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Study date, from this day.")] = None,
+    until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Study date, to this day.")] = None,
+    state: Annotated[JobState | None, typer.Option(help="Any of whose jobs ended so.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Take DICOM files from this folder first.")
+    ] = None,
+    from_pacs: Annotated[str | None, typer.Option(metavar="NAME", help="Pull from this [[pacs]] first.")] = None,
+    weights: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="With these weights.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    why: Annotated[bool, typer.Option("--why", help="Also list what would not be analysed, and why.")] = False,
+    wait: Annotated[bool, typer.Option(help="Wait for the results, with a progress bar.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Analyse studies again: those in the queue, a folder of files, or what a PACS has. New studies go first.
+
+    The same images with the same weights give the same objects, which are not sent again (see `resend`); other weights
+    or late slices give new objects that name their predecessors."""
+    config = options(context).load()
+    wanted = Wanted(
+        study_instance_uid=study,
+        series_instance_uid=series,
+        accession_key=accession_key(accession) if accession else None,
+        date_from=since.strftime("%Y%m%d") if since else None,
+        date_to=until.strftime("%Y%m%d") if until else None,
+        state=state,
+    )
+    if wanted == Wanted() and folder is None:
+        raise ConfigError("Nothing was named.", hint="Name a study, --series, --accession, --since, --state or --folder.")
+    with queue(config) as db:
+        if from_pacs is not None:
+            wanted = Wanted(series_instance_uids=_pull(config, db, from_pacs, wanted, accession, dry_run))
+        elif folder is not None:
+            wanted = Wanted(series_instance_uids=_take_folder(config, db, folder, dry_run))
+        found = find(db, wanted)
+        if not found:
+            raise NothingFound("Nothing in the queue fits.", hint="`ichnode status` lists the newest series.")
+        queued = _queue(db, found, weights, series, dry_run)
+        _print(found, queued, why, as_json, dry_run)
+        if dry_run or not wait or not queued:
+            raise typer.Exit(Exit.OK if queued else Exit.NO)
+        ended = _follow(db, list(queued.values()), as_json)
+    done = all(state == JobState.DONE for state, _ in ended.values())
+    raise typer.Exit(Exit.OK if done else Exit.NO)
+
+
+def _pull(
+    config: Config, db: Database, name: str, wanted: Wanted, accession: str | None, dry_run: bool
+) -> tuple[str, ...]:
+    """Pulls the studies that fit from a PACS. Returns the UIDs of the series that came."""
+    pacs = next((p for p in config.pacs if p.name == name), None)
+    if pacs is None:
+        names = ", ".join(p.name for p in config.pacs) or "none"
+        raise ConfigError(f"No [[pacs]] is called {name}.", hint=f"Configured are: {names}.")
+    query = StudyQuery(
+        study_instance_uid=wanted.study_instance_uid or "",
+        accession_number=accession or "",
+        date_from=wanted.date_from or "",
+        date_to=wanted.date_to or "",
+    )
+    studies = find_studies(peer_of(config, pacs), query)
+    if not studies:
+        raise NothingFound(f"{name} has no such study.")
+    if dry_run:
+        for study in studies:
+            text = f"{study.study_instance_uid}: {study.instances or '?'} images would be pulled from {name}"
+            OUT.print(text, markup=False, soft_wrap=True)
+        raise typer.Exit(Exit.OK)
+    series: set[str] = set()
+    for study in track(studies, description=f"pulling from {name}", console=ERR, transient=True):
+        series |= take_from_pacs(config, db, pacs, study.study_instance_uid).series
+    settle_now(db, series, sweep_settings(config), now=time.time())
+    return tuple(sorted(series))
+
+
+def _take_folder(config: Config, db: Database, folder: Path, dry_run: bool) -> tuple[str, ...]:
+    """Takes the files of a folder in. Returns the UIDs of their series."""
+    if dry_run:
+        text = f"The files of {folder} would be taken in; `ichnode rules test {folder}` shows what would be analysed."
+        OUT.print(text, markup=False, soft_wrap=True)
+        raise typer.Exit(Exit.OK)
+    taken = take_folder(config, db, folder)
+    for name, reason in taken.refused.items():
+        ERR.print(f"{name}: {reason}", markup=False, soft_wrap=True)
+    if not taken.series:
+        raise NothingFound(f"{folder} holds no DICOM image that could be taken in.")
+    settle_now(db, taken.series, sweep_settings(config), now=time.time())
+    return tuple(sorted(taken.series))
+
+
+def _queue(
+    db: Database,
+    found: Sequence[Replayable],
+    weights: Path | None,
+    series: str | None,
+    dry_run: bool,
+) -> dict[int, int]:
+    """Series row id -> job id (0 in a dry run) of what is analysed."""
+    chosen = [
+        row
+        for row in found
+        if not row.purged and (row.decision == Decision.ANALYSE or row.series_instance_uid == series)
+    ]
+    if dry_run:
+        return {row.series_id: 0 for row in chosen}
+    waiting = {row.series_id: row.waiting_job for row in chosen if row.waiting_job}
+    again = [row.series_id for row in chosen if row.series_id not in waiting]
+    folder = str(weights.absolute()) if weights else None
+    made = jobs.replay(db, again, weights=folder, now=time.time())
+    return waiting | dict(zip(again, made, strict=True))
+
+
+def _print(found: Sequence[Replayable], queued: dict[int, int], why: bool, as_json: bool, dry_run: bool) -> None:
+    rows = [
+        {
+            "series": row.series_instance_uid,
+            "study": row.study_instance_uid,
+            "row": row.series_id,
+            "analysed": row.series_id in queued,
+            "job": queued.get(row.series_id) or None,
+            "why": _reason(row, row.series_id in queued),
+        }
+        for row in found
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    table = Table("series", "job", "why", box=None)
+    for row in rows:
+        if row["analysed"] or why:
+            job = "would be queued" if dry_run and row["analysed"] else str(row["job"] or "none")
+            table.add_row(str(row["row"]), job, str(row["why"]))
+    OUT.print(table, markup=False)
+
+
+def _reason(row: Replayable, is_queued: bool) -> str:
+    if row.purged:
+        return "not analysed: retention has deleted its images; send or pull them again"
+    if is_queued and row.decision != Decision.ANALYSE:
+        return f"analysed because it was named (the rules said: {row.decision_text})"
+    return row.decision_text
+
+
+def _follow(db: Database, job_ids: Sequence[int], as_json: bool) -> dict[int, tuple[JobState, str]]:
+    """Waits until the jobs have ended. Ctrl-C leaves them in the queue."""
+    ended: dict[int, tuple[JobState, str]] = {}
+    pause = Event()
+    with Progress(console=ERR, transient=True) as progress:
+        bar = progress.add_task("replay (Ctrl-C leaves the jobs in the queue)", total=len(job_ids))
+        while len(ended) < len(job_ids):
+            ended = jobs.ended(db, job_ids)
+            progress.update(bar, completed=len(ended))
+            if len(ended) < len(job_ids):
+                pause.wait(POLL_S)
+    for job_id, (state, text) in sorted(ended.items()):
+        (ERR if as_json else OUT).print(f"job {job_id} {state}: {text}", markup=False)
+    return ended

@@ -1,0 +1,219 @@
+"""The deliverer: one thread a destination, so that one dead PACS never delays another."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+from threading import Event, Thread
+from typing import Final
+
+from ichnode.deliver.association import Timeouts
+from ichnode.deliver.backoff import Backoff
+from ichnode.deliver.classify import SUCCESS, Outcome
+from ichnode.deliver.parcel import INTERCHANGEABLE
+from ichnode.deliver.send import Answer, send
+from ichnode.domain.errors import Retryable
+from ichnode.domain.outputs import ObjectKind, Peer
+from ichnode.queue import outbox
+from ichnode.queue.database import Database
+from ichnode.queue.outbox import Due, Route
+from ichnode.store.files import sha256_of_file
+
+log = logging.getLogger(__name__)
+
+OUTAGE_MAX_S: Final = 300.0  # one association every few minutes costs nobody anything, an hour's delay does
+ERROR_PAUSE_S: Final = 30.0  # after an error of our own (disk, database)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """One peer that gets results: which kinds, whether also what was not analysed, and how it is to be spoken to.
+
+    ``transfer_syntaxes``: in which the (uncompressed) results may travel; the stored one is taken where it can be.
+    """
+
+    peer: Peer
+    objects: frozenset[ObjectKind] = frozenset(ObjectKind)
+    not_analysed: bool = True
+    transfer_syntaxes: tuple[str, ...] = INTERCHANGEABLE
+    backoff: Backoff = field(default_factory=Backoff)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+    @property
+    def name(self) -> str:
+        """The peer's name: its deliveries are known by it."""
+        return self.peer.name
+
+    @property
+    def route(self) -> Route:
+        """What the queue must know to make the deliveries."""
+        return Route(destination=self.name, kinds=self.objects, not_analysed=self.not_analysed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One round: ``tried`` objects; no other may be tried at this destination before ``not_before`` (epoch s)."""
+
+    tried: int
+    not_before: float
+
+
+class Deliverer:
+    """The threads that empty the outbox. ``stop`` lets each finish the object in its hands.
+
+    A process killed at any point sends the object in its hands again, with the same UIDs.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        destinations: Sequence[Destination],
+        outputs: Path,
+        *,
+        poll_s: float = 2.0,
+        clock: Callable[[], float] = time.time,
+        rng: Random | None = None,
+    ) -> None:
+        self._stop = Event()
+        rng = rng or Random()
+        self._threads = [
+            # A daemon: should a peer hang on after stop's limit, the process may end all the same.
+            Thread(
+                target=_serve,
+                args=(db, destination, outputs, poll_s, clock, rng, self._stop),
+                name=f"deliver-{destination.name}",
+                daemon=True,
+            )
+            for destination in destinations
+        ]
+
+    def start(self) -> None:
+        """Starts the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, limit_s: float) -> bool:
+        """Asks the threads to end and waits for ``limit_s`` at most. True when all have ended."""
+        self._stop.set()
+        until = time.monotonic() + limit_s
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    @property
+    def alive(self) -> bool:
+        """Whether every thread runs: none ends by itself."""
+        return all(thread.is_alive() for thread in self._threads)
+
+
+def deliver_due(
+    db: Database, destination: Destination, outputs: Path, *, clock: Callable[[], float], rng: Random, stop: Event
+) -> Round:
+    """Sends what is due of one study, records each result right after its answer, and stops at the first failure.
+
+    Raises Retryable when the outputs folder itself is not there.
+    """
+    if not outputs.is_dir():
+        raise Retryable(f"The outputs folder {outputs} is not there.")
+    due = outbox.due(db, destination.name, now=clock())
+    sound: dict[Path, Due] = {}
+    for item in due:
+        fault = _fault(outputs / item.output.path, item)
+        if fault is None:
+            sound[outputs / item.output.path] = item
+        else:
+            _record(db, destination, item, fault, clock(), rng)
+    answers = send(
+        list(sound), destination.peer, timeouts=destination.timeouts, transfer_syntaxes=destination.transfer_syntaxes
+    )
+    not_before = 0.0
+    with closing(answers):
+        for answer in answers:
+            not_before = _record(db, destination, sound[answer.path], answer, clock(), rng)
+            if answer.outcome in (Outcome.AGAIN, Outcome.UNREACHABLE) or stop.is_set():
+                break
+    return Round(tried=len(due), not_before=not_before)
+
+
+def _serve(
+    db: Database,
+    destination: Destination,
+    outputs: Path,
+    poll_s: float,
+    clock: Callable[[], float],
+    rng: Random,
+    stop: Event,
+) -> None:
+    while not stop.is_set():
+        try:
+            turn = deliver_due(db, destination, outputs, clock=clock, rng=rng, stop=stop)
+            wait_s = turn.not_before - clock() if turn.not_before else _idle_s(db, destination, turn, poll_s, clock())
+        except Exception:
+            # What was in hand is still pending, and goes again with the same UIDs.
+            log.exception("delivery loop", extra={"destination": destination.name, "action": "error"})
+            wait_s = ERROR_PAUSE_S
+        if wait_s > 0:
+            stop.wait(wait_s)
+
+
+def _idle_s(db: Database, destination: Destination, turn: Round, poll_s: float, now: float) -> float:
+    """No wait after a round that did something; else until something is due, at most ``poll_s``: other processes put
+    it there."""
+    if turn.tried:
+        return 0.0
+    next_at = outbox.next_due_at(db, destination.name)
+    return poll_s if next_at is None else min(poll_s, max(next_at - now, 0.05))
+
+
+def _fault(path: Path, item: Due) -> Answer | None:
+    """Why the file must not go out: it is not what was checked and recorded. None when it is."""
+    outcome = Outcome.DEAD
+    try:
+        if sha256_of_file(path) == item.output.sha256:
+            return None
+        reason = "the file is not the one that was checked: its digest differs"
+    except FileNotFoundError:
+        reason = "the file is gone"
+    except OSError as error:
+        outcome, reason = Outcome.AGAIN, f"the file cannot be read: {error.strerror}"
+    return Answer(path=path, sop_instance_uid=item.output.sop_instance_uid, outcome=outcome, reason=reason)
+
+
+def _record(db: Database, destination: Destination, item: Due, answer: Answer, now: float, rng: Random) -> float:
+    """Writes one result to the outbox; returns before when the whole destination must not be tried (0: no matter)."""
+    match answer.outcome:
+        case Outcome.SENT:
+            outbox.sent(db, item.delivery_id, status=answer.status or SUCCESS, now=now)
+            _log(logging.INFO, destination, item, answer.outcome, answer.reason)
+            return 0.0
+        case Outcome.DEAD:
+            outbox.dead(db, item.delivery_id, reason=answer.reason, now=now, status=answer.status)
+            _log(logging.ERROR, destination, item, answer.outcome, answer.reason)
+            return 0.0
+    outage = answer.outcome == Outcome.UNREACHABLE
+    next_at = now + _backoff(destination.backoff, outage).delay_s(item.attempts, rng)
+    outbox.again(db, item.delivery_id, reason=answer.reason, next_at=next_at, now=now, status=answer.status)
+    _log(logging.WARNING, destination, item, answer.outcome, answer.reason)
+    # An object that is refused, or whose sending breaks the association, waits alone: others may fare better.
+    return next_at if outage else 0.0
+
+
+def _backoff(backoff: Backoff, outage: bool) -> Backoff:
+    if not outage:
+        return backoff
+    max_s = min(backoff.max_s, OUTAGE_MAX_S)
+    return replace(backoff, first_s=min(backoff.first_s, max_s), max_s=max_s)
+
+
+def _log(level: int, destination: Destination, item: Due, outcome: Outcome, reason: str) -> None:
+    extra = {
+        "job": item.job_id,
+        "delivery": item.delivery_id,
+        "destination": destination.name,
+        "action": outcome.value,
+        "reason": reason,
+    }
+    log.log(level, "%s %s to %s: %s", item.output.kind, outcome.value, destination.name, reason, extra=extra)

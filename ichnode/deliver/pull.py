@@ -1,0 +1,210 @@
+"""C-FIND, C-MOVE and C-GET: studies that the PACS has and the node shall analyse."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from pydicom.dataset import Dataset
+from pynetdicom import build_context, build_role, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.sop_class import (
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+)
+
+from ichnode.deliver.association import Timeouts, Unreachable, associate, lost, take
+from ichnode.deliver.classify import SUCCESS
+from ichnode.domain.errors import ConfigError, Retryable
+from ichnode.domain.outputs import Peer
+
+PENDING: Final = (0xFF00, 0xFF01)  # PS3.4 C.4.1.1.4, C.4.2.1.5, C.4.3.1.4
+SUB_OPERATIONS_WITH_FAILURES: Final = 0xB000  # PS3.4 C.4.2.1.5: complete, one or more failures or warnings
+MOVE_DESTINATION_UNKNOWN: Final = 0xA801  # PS3.4 C.4.2.1.5
+RETRIEVE_DIMSE_S: Final = 600.0  # a PACS that fetches from tape sends no pending answer meanwhile
+WILDCARDS: Final = "*?\\"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyQuery:
+    """What to ask for; an empty string asks for any. Dates are YYYYMMDD and belong to the range.
+
+    Raises ConfigError for a query that would list the whole PACS.
+    """
+
+    study_instance_uid: str = ""
+    accession_number: str = ""
+    date_from: str = ""
+    date_to: str = ""
+    modality: str = "CT"
+
+    def __post_init__(self) -> None:
+        keys = (self.study_instance_uid, self.accession_number, self.date_from, self.date_to)
+        if any(mark in key for key in keys for mark in WILDCARDS):
+            raise ConfigError("A query takes no wildcards.", hint="Give one study, one accession number or two dates.")
+        if not any(keys):
+            raise ConfigError(
+                "A query without study, accession number and dates asks for all that the PACS has.",
+                hint="Give a study UID, an accession number or a date.",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundStudy:
+    """One study that the PACS has. Counts are None where the PACS does not count."""
+
+    study_instance_uid: str
+    study_date: str
+    modalities: tuple[str, ...]
+    series: int | None
+    instances: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullResult:
+    """How a retrieval ended: ``ok`` when everything came; counts of instances; ``reason`` is a sentence if not."""
+
+    ok: bool
+    completed: int
+    failed: int
+    warning: int
+    reason: str = ""
+
+
+def find_studies(peer: Peer, query: StudyQuery, *, timeouts: Timeouts | None = None) -> list[FoundStudy]:
+    """The studies that match, as the PACS lists them. Raises Retryable when it could not be asked to the end.
+
+    Source: PS3.4 C.4.1, Study Root.
+    """
+    model = StudyRootQueryRetrieveInformationModelFind
+    found: list[FoundStudy] = []
+    with associate(peer, [build_context(model)], timeouts or Timeouts()) as association:
+        _ready(association, peer, "C-FIND")
+        for status, identifier in association.send_c_find(_identifier(query), model):
+            if "Status" not in status:
+                raise Unreachable(f"{peer.name}: {lost(association)} while it listed studies")
+            if status.Status not in (*PENDING, SUCCESS):
+                raise Retryable(f"{peer.name} answered C-FIND with 0x{status.Status:04X}")
+            if identifier is not None and identifier.get("StudyInstanceUID"):
+                found.append(_study(identifier))
+    return found
+
+
+def move(peer: Peer, study_instance_uid: str, to_ae: str, *, timeouts: Timeouts | None = None) -> PullResult:
+    """Asks the PACS to send a study to the AE title ``to_ae``, which it must know. Source: PS3.4 C.4.2.
+
+    Never raises for what the peer does.
+    """
+    model = StudyRootQueryRetrieveInformationModelMove
+
+    def _ask(association: Association) -> Iterator[Any]:
+        return iter(association.send_c_move(_study_level(study_instance_uid), to_ae, model))
+
+    return _retrieve(peer, "C-MOVE", [build_context(model)], _ask, timeouts)
+
+
+def get(
+    peer: Peer,
+    study_instance_uid: str,
+    on_store: Callable[[evt.Event], int],
+    storage: Sequence[PresentationContext],
+    *,
+    timeouts: Timeouts | None = None,
+) -> PullResult:
+    """Fetches a study over one association. ``on_store`` takes each instance as the SCP's C-STORE handler does and
+    returns the status; ``storage`` are the contexts in which instances may come. Source: PS3.4 C.4.3.
+
+    Never raises for what the peer does.
+    """
+    model = StudyRootQueryRetrieveInformationModelGet
+    classes = dict.fromkeys(str(context.abstract_syntax) for context in storage)
+    roles = [build_role(sop_class, scp_role=True) for sop_class in classes]
+
+    def _ask(association: Association) -> Iterator[Any]:
+        return iter(association.send_c_get(_study_level(study_instance_uid), model))
+
+    handlers = [(evt.EVT_C_STORE, on_store)]
+    return _retrieve(peer, "C-GET", [build_context(model), *storage], _ask, timeouts, roles, handlers)
+
+
+def _retrieve(
+    peer: Peer,
+    service: str,
+    contexts: Sequence[PresentationContext],
+    ask: Callable[[Association], Iterator[Any]],
+    timeouts: Timeouts | None,
+    roles: Sequence[Any] = (),
+    handlers: Sequence[tuple[Any, ...]] = (),
+) -> PullResult:
+    counts = PullResult(ok=False, completed=0, failed=0, warning=0)
+    limits = timeouts or Timeouts(dimse_s=RETRIEVE_DIMSE_S)
+    try:
+        with associate(peer, contexts, limits, negotiation=roles, handlers=handlers) as association:
+            _ready(association, peer, service)
+            for status, _ in ask(association):
+                if "Status" not in status:
+                    return replace(counts, reason=f"{peer.name}: {lost(association)} during {service}")
+                counts = _counted(counts, status)
+                if status.Status not in PENDING:
+                    return _ended(counts, status.Status, f"{peer.name} answered {service} with")
+    except Retryable as error:
+        return replace(counts, reason=str(error))
+    return replace(counts, reason=f"{peer.name} never ended {service}")
+
+
+def _ready(association: Association, peer: Peer, service: str) -> None:
+    query_context = association.requestor.requested_contexts[0].abstract_syntax
+    if query_context not in [context.abstract_syntax for context in association.accepted_contexts]:
+        raise Retryable(f"{peer.name} does not offer {service}")
+    if not take(association):
+        raise Unreachable(f"{peer.name}: {lost(association)} before {service}")
+
+
+def _counted(counts: PullResult, status: Dataset) -> PullResult:
+    """A status need not carry the counts: then those of the one before stand."""
+    return replace(
+        counts,
+        completed=int(status.get("NumberOfCompletedSuboperations", counts.completed)),
+        failed=int(status.get("NumberOfFailedSuboperations", counts.failed)),
+        warning=int(status.get("NumberOfWarningSuboperations", counts.warning)),
+    )
+
+
+def _ended(counts: PullResult, status: int, prefix: str) -> PullResult:
+    if status in (SUCCESS, SUB_OPERATIONS_WITH_FAILURES) and counts.failed == 0:
+        return replace(counts, ok=True)
+    if status == MOVE_DESTINATION_UNKNOWN:
+        return replace(counts, reason=f"{prefix} 0x{status:04X}: it does not know the destination's AE title")
+    return replace(counts, reason=f"{prefix} 0x{status:04X}: {counts.failed} instances failed")
+
+
+def _identifier(query: StudyQuery) -> Dataset:
+    identifier = _study_level(query.study_instance_uid)
+    identifier.AccessionNumber = query.accession_number
+    dated = query.date_from or query.date_to
+    identifier.StudyDate = f"{query.date_from}-{query.date_to}" if dated else ""
+    identifier.ModalitiesInStudy = query.modality
+    identifier.NumberOfStudyRelatedSeries = ""
+    identifier.NumberOfStudyRelatedInstances = ""
+    return identifier
+
+
+def _study_level(study_instance_uid: str) -> Dataset:
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = "STUDY"
+    identifier.StudyInstanceUID = study_instance_uid
+    return identifier
+
+
+def _study(identifier: Dataset) -> FoundStudy:
+    modalities = identifier.get("ModalitiesInStudy") or ()
+    series = identifier.get("NumberOfStudyRelatedSeries")
+    instances = identifier.get("NumberOfStudyRelatedInstances")
+    return FoundStudy(
+        study_instance_uid=str(identifier.StudyInstanceUID),
+        study_date=str(identifier.get("StudyDate") or ""),
+        modalities=(modalities,) if isinstance(modalities, str) else tuple(str(m) for m in modalities),
+        series=int(series) if series else None,
+        instances=int(instances) if instances else None,
+    )

@@ -1,0 +1,1 @@
+"""From DICOM images to a volume in Hounsfield units, and on to what the network sees. It thinks and touches nothing."""

@@ -1,0 +1,1 @@
+"""The network, its weights and their card, and the runtimes that execute it. Thinks only: no clock, no database."""

@@ -1,0 +1,1 @@
+"""What comes in: the C-STORE SCP, which series are analysed, and when a series is complete."""

@@ -1,0 +1,220 @@
+"""The C-STORE and C-ECHO SCP: who may talk to it, what it accepts, and how it stops. Source: PS3.4 B, PS3.8 9.3."""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pynetdicom import AE, evt
+from pynetdicom.events import Event
+from sqlalchemy.exc import SQLAlchemyError
+
+from ichnode.domain.states import Transfer
+from ichnode.queue.database import Database
+from ichnode.queue.intake import remark
+from ichnode.queue.series import cut_open_transfers, mark_transfer
+from ichnode.receive.allow import AllowedPeer
+from ichnode.receive.contexts import ACCEPT_ALSO, CT_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
+from ichnode.receive.intake import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Arrival, Outcome, Taken, take
+from ichnode.receive.transfers import Transfers
+from ichnode.store.layout import Store
+
+log = logging.getLogger(__name__)
+
+# PS3.8 table 9-21: result, source, reason
+REJECT_CALLING_AE: Final = (1, 1, 3)  # permanent, service user, calling AE title not recognised
+REJECT_CONGESTION: Final = (2, 3, 1)  # transient, presentation, temporary congestion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScpSettings:
+    """How the SCP listens. Port 0 takes a free one; ``host`` empty listens on every address."""
+
+    ae_title: str
+    host: str
+    port: int
+    allow: tuple[AllowedPeer, ...]
+    floor_bytes: int
+    accept_also: tuple[str, ...] = ACCEPT_ALSO
+    maximum_associations: int = 20
+    acse_timeout_s: float = 30
+    dimse_timeout_s: float = 60
+    network_timeout_s: float = 120
+    maximum_pdu_bytes: int = 131072
+
+
+@dataclass(slots=True)
+class _Tally:
+    counts: Counter[str] = field(default_factory=Counter)
+    why: Counter[str] = field(default_factory=Counter)
+
+
+def arrival_of(event: Event, *, calling_ae: str) -> Arrival:
+    """The instance that a C-STORE request brings, to the SCP or as the sub-operation of a C-GET."""
+    request = event.request
+    return Arrival(
+        sop_class_uid=str(request.AffectedSOPClassUID),
+        sop_instance_uid=str(request.AffectedSOPInstanceUID),
+        transfer_syntax_uid=str(event.context.transfer_syntax),
+        data_set=request.DataSet,
+        calling_ae=calling_ae,
+        address=event.assoc.requestor.address,
+    )
+
+
+class Receiver:
+    """A listening SCP. It starts when constructed and listens until ``stop``."""
+
+    def __init__(
+        self, settings: ScpSettings, *, db: Database, store: Store, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.transfers = Transfers()
+        self._settings, self._db, self._store, self._clock = settings, db, store, clock
+        self._tallies: dict[Any, _Tally] = {}
+        self._in_hand: set[Any] = set()
+        self._idle = threading.Condition()
+        self._stopping = False
+        store.make_folders()
+        cut_open_transfers(db)
+        self._server = _application_entity(settings).start_server(
+            (settings.host, settings.port), block=False, evt_handlers=self._handlers()
+        )
+        log.info("listening on port %d as %s", self.port, settings.ae_title, extra={"action": "listen"})
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self._server.server_address[1])
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether it still takes associations."""
+        return not self._stopping
+
+    def stop(self, *, grace_s: float = 10) -> None:
+        """Refuses what is new, lets each instance in hand be finished and answered, then closes everything."""
+        self._stopping = True
+        with self._idle:
+            if not self._idle.wait_for(lambda: not self._in_hand, timeout=grace_s):
+                log.warning("%d instances were still in hand", len(self._in_hand), extra={"action": "stop"})
+        for association in self._server.active_associations:
+            association.abort()
+        self._server.shutdown()
+        log.info("stopped", extra={"action": "stop"})
+
+    def _handlers(self) -> list[tuple[Any, Callable[[Event], Any]]]:
+        return [
+            (evt.EVT_REQUESTED, self._on_requested),
+            (evt.EVT_C_ECHO, self._on_echo),
+            (evt.EVT_C_STORE, self._on_store),
+            (evt.EVT_DIMSE_SENT, self._on_answered),
+            (evt.EVT_RELEASED, self._on_released),
+            (evt.EVT_ABORTED, self._on_aborted),
+        ]
+
+    def _on_requested(self, event: Event) -> None:
+        """Rejects who is not on the list. Before negotiation, for pynetdicom's own list knows titles only."""
+        association = event.assoc
+        title = association.requestor.primitive.calling_ae_title.strip()
+        address = association.requestor.address
+        if self._stopping:
+            reason, why = REJECT_CONGESTION, "shutting down"
+        elif not any(peer.admits(title, address) for peer in self._settings.allow):
+            reason, why = REJECT_CALLING_AE, "not on the list of allowed peers"
+        else:
+            return
+        log.warning("association from %s at %s rejected: %s", title, address, why, extra={"action": "reject"})
+        association.acse.send_reject(*reason)
+        association.kill()
+
+    def _on_echo(self, _event: Event) -> int:
+        return SUCCESS
+
+    def _on_store(self, event: Event) -> int:
+        """Answers one C-STORE. Never raises: an unexpected error is a status too."""
+        with self._idle:
+            if self._stopping:
+                return OUT_OF_RESOURCES
+            self._in_hand.add(event.assoc)
+        try:
+            taken = self._take(event)
+        except (OSError, SQLAlchemyError) as error:
+            log.error("an instance could not be kept: %s", type(error).__name__, extra={"action": "store"})  # noqa: TRY400
+            taken = Taken(status=OUT_OF_RESOURCES, outcome=Outcome.REFUSED, why="the disk or the database failed")
+        except Exception as error:  # noqa: BLE001
+            where = f"{type(error).__name__} in {_innermost(error)}"  # the message might quote patient data
+            log.error("an instance was not understood: %s", where, extra={"action": "store"})  # noqa: TRY400
+            taken = Taken(status=CANNOT_UNDERSTAND, outcome=Outcome.REFUSED, why="an unexpected error")
+        tally = self._tallies.setdefault(event.assoc, _Tally())
+        tally.counts[taken.outcome] += 1
+        if taken.why:
+            tally.why[taken.why] += 1
+        return taken.status
+
+    def _take(self, event: Event) -> Taken:
+        arrival = arrival_of(event, calling_ae=event.assoc.requestor.ae_title.strip())
+        taken = take(arrival, db=self._db, store=self._store, floor_bytes=self._settings.floor_bytes, now=self._clock())
+        uid = taken.series_instance_uid
+        if uid and self.transfers.sends(event.assoc, uid):
+            mark_transfer(self._db, uid, Transfer.OPEN)
+        return taken
+
+    def _on_answered(self, event: Event) -> None:
+        self._not_in_hand(event.assoc)
+
+    def _on_released(self, event: Event) -> None:
+        self._end(event.assoc, in_order=True)
+
+    def _on_aborted(self, event: Event) -> None:
+        self._end(event.assoc, in_order=False)
+
+    def _end(self, association: Any, *, in_order: bool) -> None:
+        self._not_in_hand(association)
+        try:
+            for uid, transfer in self.transfers.ends(association, in_order=in_order).items():
+                mark_transfer(self._db, uid, transfer)
+            self._report(association, in_order=in_order)
+        except (OSError, SQLAlchemyError) as error:
+            log.error("an association's end could not be noted: %s", type(error).__name__, extra={"action": "end"})  # noqa: TRY400
+
+    def _report(self, association: Any, *, in_order: bool) -> None:
+        tally = self._tallies.pop(association, None)
+        if tally is None:
+            return
+        title = association.requestor.ae_title.strip()
+        counts = ", ".join(f"{n} {outcome}" for outcome, n in sorted(tally.counts.items()))
+        how = "released" if in_order else "broken off"
+        log.info("association from %s %s: %s", title, how, counts, extra={"action": "end"})
+        if tally.counts[Outcome.REFUSED]:
+            why = "; ".join(f"{n} because {reason}" for reason, n in tally.why.items())
+            text = f"{tally.counts[Outcome.REFUSED]} instances from {title} were refused: {why}"
+            remark(self._db, text, now=self._clock(), alarm=True)
+
+    def _not_in_hand(self, association: Any) -> None:
+        with self._idle:
+            self._in_hand.discard(association)
+            self._idle.notify_all()
+
+
+def _application_entity(settings: ScpSettings) -> AE:
+    entity = AE(ae_title=settings.ae_title)
+    entity.require_called_aet = True
+    entity.maximum_associations = settings.maximum_associations
+    entity.acse_timeout = settings.acse_timeout_s
+    entity.dimse_timeout = settings.dimse_timeout_s
+    entity.network_timeout = settings.network_timeout_s
+    entity.maximum_pdu_size = settings.maximum_pdu_bytes
+    entity.add_supported_context(VERIFICATION)
+    for sop_class in (*CT_CLASSES, *settings.accept_also):
+        entity.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
+    return entity
+
+
+def _innermost(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "?" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"

@@ -1,0 +1,119 @@
+"""The sweep: series that are complete are settled, studies that have settled are decided. Runs every few seconds."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ichnode.domain.states import Decision, Transfer
+from ichnode.queue.database import Database
+from ichnode.queue.series import SeriesRow, Study, decide, receiving, settle, undecided
+from ichnode.receive.complete import Arrival, Complete, Incomplete, Limits, Wait, judge, stated_count
+from ichnode.receive.rules import DEFAULT_RULES, Rule
+from ichnode.receive.select import Preference, decide_study
+from ichnode.receive.series_facts import SeriesFacts, series_facts
+
+log = logging.getLogger(__name__)
+
+Counts = Callable[[str], Mapping[str, int]]  # Study Instance UID -> images a series, by Series Instance UID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSettings:
+    """When a series is complete, when a study is decided, and by which rules.
+
+    ``study_quiet_s``: silence of the whole study before its series are compared. ``count_after_s``: silence of a
+    series before the PACS is asked for its count, for the PACS may be receiving it too.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    study_quiet_s: float = 60
+    count_after_s: float = 5
+    rules: Sequence[Rule] = DEFAULT_RULES
+    preference: Preference = field(default_factory=Preference)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """How many series were settled and decided."""
+
+    settled: int
+    decided: int
+
+
+def sweep(
+    db: Database,
+    settings: SweepSettings,
+    *,
+    now: float,
+    is_open: Callable[[str], bool],
+    count: Counts | None = None,
+) -> Swept:
+    """Looks at every series that waits. ``is_open`` tells whether an association still sends a series; ``count`` asks
+    the PACS, where one is configured."""
+    settled = 0
+    waiting = receiving(db)
+    for row in waiting:
+        beside = [other for other in waiting if other is not row and other.study_instance_uid == row.study_instance_uid]
+        settled += _look_at(db, row, beside, settings, now, is_open(row.series_instance_uid), count)
+    decided = sum(_decide(db, study, settings, now) for study in undecided(db))
+    return Swept(settled=settled, decided=decided)
+
+
+def facts_of_row(row: SeriesRow) -> SeriesFacts:
+    """A series of the queue as the rules see it."""
+    return series_facts(
+        [instance.facts for instance in row.instances],
+        series_id=row.id,
+        sop_class_uid=row.instances[0].sop_class_uid,
+        calling_ae=row.calling_ae,
+        missing=row.missing,
+    )
+
+
+def _look_at(
+    db: Database,
+    row: SeriesRow,
+    beside: Sequence[SeriesRow],
+    settings: SweepSettings,
+    now: float,
+    is_open: bool,
+    count: Counts | None,
+) -> bool:
+    facts = [instance.facts for instance in row.instances]
+    may_ask = count is not None and not is_open and now - row.last_at >= settings.count_after_s
+    arrival = Arrival(
+        instances=facts,
+        last_at=row.last_at,
+        is_open=is_open,
+        was_cut=row.transfer is Transfer.CUT,
+        counted=count(row.study_instance_uid).get(row.series_instance_uid) if count is not None and may_ask else None,
+        stated=stated_count(facts, [[i.facts for i in other.instances] for other in beside]),
+    )
+    match judge(arrival, now=now, limits=settings.limits):
+        case Wait():
+            return False
+        case Complete(why=why):
+            missing, text = 0, f"complete: {why}"
+        case Incomplete(missing=missing, why=why):
+            text = f"incomplete: {why}"
+    is_settled = settle(db, row.id, missing=missing, text=text, now=now)
+    if is_settled:
+        log.info(text, extra={"action": "settle", "series": row.id})
+    return is_settled
+
+
+def _decide(db: Database, study: Study, settings: SweepSettings, now: float) -> int:
+    if study.receiving or now - study.last_at < settings.study_quiet_s:
+        return 0
+    return decide_now(db, study, settings, now=now)
+
+
+def decide_now(db: Database, study: Study, settings: SweepSettings, *, now: float, replay: bool = False) -> int:
+    """Decides on the settled series of a study. Returns how many. ``replay``: their jobs let new studies pass."""
+    pending = [facts_of_row(row) for row in study.series if row.decision is Decision.PENDING]
+    before = [facts_of_row(row) for row in study.series if row.decision is Decision.ANALYSE]
+    decisions = decide_study(pending, settings.rules, settings.preference, analysed_before=before)
+    decide(db, decisions, now=now, replay=replay)
+    for series_id, (decision, _) in decisions.items():
+        log.info("decided: %s", decision, extra={"action": "decide", "series": series_id})
+    return len(decisions)

@@ -1,0 +1,50 @@
+"""Which series each open association is still sending, and which ones broke off."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from ichnode.domain.states import Transfer
+
+
+@dataclass(slots=True)
+class _Senders:
+    open: set[Hashable] = field(default_factory=set)
+    is_cut: bool = False
+
+
+class Transfers:
+    """The memory of one receiver; safe to use from several threads. An association is any hashable token."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._series: defaultdict[str, _Senders] = defaultdict(_Senders)
+
+    def sends(self, association: Hashable, series_instance_uid: str) -> bool:
+        """Notes that the association sends this series. True when it is its first instance of it."""
+        with self._lock:
+            senders = self._series[series_instance_uid]
+            if association in senders.open:
+                return False
+            senders.open.add(association)
+            return True
+
+    def ends(self, association: Hashable, *, in_order: bool) -> dict[str, Transfer]:
+        """Notes the association's end. Returns the series that no other one still sends, and how they stand."""
+        ended: dict[str, Transfer] = {}
+        with self._lock:
+            for uid, senders in list(self._series.items()):
+                if association not in senders.open:
+                    continue
+                senders.open.discard(association)
+                senders.is_cut |= not in_order
+                if not senders.open:
+                    ended[uid] = Transfer.CUT if senders.is_cut else Transfer.CLOSED
+                    del self._series[uid]
+        return ended
+
+    def is_open(self, series_instance_uid: str) -> bool:
+        """Whether any association still sends this series."""
+        with self._lock:
+            return series_instance_uid in self._series

@@ -1,0 +1,94 @@
+"""Every coded concept that the node writes: private ones only where no standard one was found."""
+
+from typing import Final
+
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+
+from ichnode.domain.identity import MANUFACTURER
+from ichnode.domain.values import Flag
+from ichnode.report.uids import uid
+
+# Segmentation: PS3.16 CID 7150, 7159, 4, 7162
+MORPHOLOGICALLY_ABNORMAL: Final = Code("49755003", "SCT", "Morphologically Abnormal Structure")
+HEMORRHAGE: Final = Code("50960005", "SCT", "Hemorrhage")
+BRAIN: Final = Code("12738006", "SCT", "Brain")
+HEAD: Final = Code("69536005", "SCT", "Head")
+ARTIFICIAL_INTELLIGENCE: Final = Code("123110", "DCM", "Artificial Intelligence")
+
+# What was done and by whom: CID 100, 7005
+CT_HEAD_WITHOUT_CONTRAST: Final = Code("30799-1", "LN", "CT Head WO contrast")
+CT_UNSPECIFIED: Final = Code("25045-6", "LN", "CT unspecified body region")
+PROCESSING_EQUIPMENT: Final = Code("109102", "DCM", "Processing Equipment")
+ACQUISITION_EQUIPMENT: Final = Code("109101", "DCM", "Acquisition Equipment")
+SOURCE_FOR_PROCESSING: Final = Code("121322", "DCM", "Source of image processing operation")
+
+# Structure of the report: TID 1500, 1600, 1602
+ENGLISH: Final = Code("en", "RFC5646", "English")
+REPORT_TITLE: Final = Code("126000", "DCM", "Imaging Measurement Report")
+PROCEDURE_REPORTED: Final = Code("121058", "DCM", "Procedure reported")
+MEASUREMENTS: Final = Code("126010", "DCM", "Imaging Measurements")
+QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluations")
+IMAGE_LIBRARY: Final = Code("111028", "DCM", "Image Library")
+IMAGE_LIBRARY_GROUP: Final = Code("126200", "DCM", "Image Library Group")
+SOURCE: Final = Code("260753009", "SCT", "Source")
+MODALITY: Final = Code("121139", "DCM", "Modality")
+COMPUTED_TOMOGRAPHY: Final = Code("CT", "DCM", "Computed Tomography")
+TARGET_REGION: Final = Code("123014", "DCM", "Target Region")
+FRAME_OF_REFERENCE: Final = Code("112227", "DCM", "Frame of Reference UID")
+HORIZONTAL_SPACING: Final = Code("111026", "DCM", "Horizontal Pixel Spacing")
+VERTICAL_SPACING: Final = Code("111066", "DCM", "Vertical Pixel Spacing")
+MILLIMETER: Final = Code("mm", "UCUM", "millimeter")
+COMMENT: Final = Code("121106", "DCM", "Comment")
+DEVICE: Final = Code("121007", "DCM", "Device")
+
+# Findings and measurements: CID 7472, 7469, 240
+CEREBRAL_HEMORRHAGE: Final = Code("274100004", "SCT", "Cerebral hemorrhage")
+PRESENT: Final = Code("52101004", "SCT", "Present")
+ABSENT: Final = Code("272519000", "SCT", "Absent")
+VOLUME: Final = Code("118565006", "SCT", "Volume")
+VOXEL_SUMMATION: Final = Code("YEKZ", "IBSI", "Volume from Voxel Summation")
+ATTENUATION: Final = Code("112031", "DCM", "Attenuation Coefficient")
+MEAN: Final = Code("373098007", "SCT", "Mean")
+STANDARD_DEVIATION: Final = Code("386136009", "SCT", "Standard Deviation")
+MILLILITER: Final = Code("mL", "UCUM", "milliliter")
+HOUNSFIELD: Final = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
+PERCENT: Final = Code("%", "UCUM", "percent")
+
+# Quality: CID 7036
+SERIES_QUALITY: Final = Code("130550", "DCM", "Imaging Series Quality")
+DIAGNOSTIC_QUALITY: Final = Code("RID12", "RADLEX", "Diagnostic quality")
+LIMITED_QUALITY: Final = Code("RID13", "RADLEX", "Limited quality")
+QUALITY_FINDING: Final = Code("111052", "DCM", "Quality Finding")
+
+PRIVATE_SCHEME: Final = "99ICHNODE"
+EXPANSION_PROBABILITY: Final = Code("HE24PROB", PRIVATE_SCHEME, "Probability of hematoma expansion at 24 h")
+EXPANSION_THRESHOLD: Final = Code("HE24THR", PRIVATE_SCHEME, "Expansion probability operating threshold")
+EXPANSION_CATEGORY: Final = Code("HE24CAT", PRIVATE_SCHEME, "Expansion probability category")
+EXPANSION_HIGH: Final = Code("HE24HIGH", PRIVATE_SCHEME, "At or above operating threshold")
+EXPANSION_LOW: Final = Code("HE24LOW", PRIVATE_SCHEME, "Below operating threshold")
+
+
+def flag_code(flag: Flag) -> Code:
+    """The private code of a quality flag: the member's name, meaning its value."""
+    return Code(flag.name, PRIVATE_SCHEME, flag.value)
+
+
+def coding_scheme_item() -> Dataset:
+    """What (0008,0110) says of the private scheme. Source: PS3.3 C.12.1.1.7."""
+    item = Dataset()
+    item.CodingSchemeDesignator = PRIVATE_SCHEME
+    item.CodingSchemeUID = uid("coding-scheme", PRIVATE_SCHEME)
+    item.CodingSchemeName = "ichnode private concepts"
+    item.CodingSchemeVersion = "1.0"
+    item.CodingSchemeResponsibleOrganization = MANUFACTURER
+    return item
+
+
+def code_item(code: Code) -> Dataset:
+    """A code sequence item. Source: PS3.3 8.8."""
+    item = Dataset()
+    item.CodeValue = code.value
+    item.CodingSchemeDesignator = code.scheme_designator
+    item.CodeMeaning = code.meaning
+    return item

@@ -1,0 +1,125 @@
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+
+# Stands in for Python: "makes" a venv by copying itself, and notes what pip was asked for.
+STUB = """#!/bin/sh
+case "$*" in
+    "-m venv --clear "*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
+    "-m pip install "*) echo "$*" >>"${0%/*}/pip.log" ;;
+    "-c "*) echo stub ;;
+esac
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path, deploy) -> Path:
+    """A small copy of the checkout, so that a test can change what is to be installed."""
+    folder = tmp_path / "checkout"
+    shutil.copytree(deploy, folder / "deploy", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "ichnode").mkdir()
+    for name in ("ichnode/__init__.py", "README.md", "LICENSE"):
+        (folder / name).write_text("", encoding="utf-8")
+    (folder / "pyproject.toml").write_text('[project]\nversion = "1.2.3"\n', encoding="utf-8")
+    (folder / "config.toml").write_text('[work]\nweights = "weights/first"\n', encoding="utf-8")
+    (folder / "weights" / "first").mkdir(parents=True)
+    (folder / "weights" / "first" / "card.toml").write_text("card", encoding="utf-8")
+    (folder / "weights" / "train.py").write_text("", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def install(tmp_path, checkout, run):
+    stub = tmp_path / "stub-python"
+    stub.write_text(STUB, encoding="utf-8")
+    stub.chmod(0o755)
+
+    def install() -> Path:
+        done = run(["sh", checkout / "deploy" / "install.sh"], DESTDIR=str(tmp_path / "root"), PYTHON=str(stub))
+        assert done.returncode == 0, done.stderr
+        return tmp_path / "root"
+
+    return install
+
+
+def snapshot(root: Path) -> dict[str, tuple[int, str]]:
+    files = [path for path in root.rglob("*") if path.is_file()]
+    return {str(path): (path.stat().st_mtime_ns, path.read_text(encoding="utf-8")) for path in files}
+
+
+@pytest.mark.parametrize("script", ["demo.sh", "install.sh", "python.sh", "test.sh"])
+def test_every_script_is_valid_posix_shell(script, deploy, run):
+    assert run(["sh", "-n", deploy / script]).stderr == ""
+
+
+def test_an_installation_has_program_weights_configuration_and_units(install, checkout):
+    root = install()
+
+    assert (root / "opt/ichnode/venv/bin/python").exists()
+    assert (root / "opt/ichnode/venv").readlink().parent == Path("versions")
+    assert f"--constraint {checkout}/deploy/constraints.txt" in (root / "opt/ichnode/venv/bin/pip.log").read_text(
+        "utf-8"
+    )
+    assert [path.name for path in (root / "opt/ichnode/weights").iterdir()] == ["first"]
+    assert (root / "etc/ichnode/config.toml").stat().st_mode & 0o777 == 0o640
+    assert {path.name for path in (root / "etc/systemd/system").iterdir()} == {
+        "ichnode.target",
+        "ichnode-receive.service",
+        "ichnode-work@.service",
+        "ichnode-deliver.service",
+    }
+    assert (root / "etc/sysusers.d/ichnode.conf").exists()
+    assert (root / "etc/tmpfiles.d/ichnode.conf").exists()
+
+
+def test_the_installed_configuration_names_the_installed_weights(install):
+    config = tomllib.loads((install() / "etc/ichnode/config.toml").read_text(encoding="utf-8"))
+
+    assert config["work"]["weights"] == "/opt/ichnode/weights/first"
+
+
+def test_a_second_installation_changes_nothing(install):
+    before = snapshot(install())
+
+    assert snapshot(install()) == before
+
+
+def test_a_changed_configuration_is_kept_and_the_new_defaults_lie_beside_it(install, checkout):
+    config = install() / "etc/ichnode/config.toml"
+    config.write_text("# of this hospital\n", encoding="utf-8")
+    (checkout / "config.toml").write_text("# newer defaults\n", encoding="utf-8")
+
+    install()
+
+    assert config.read_text(encoding="utf-8") == "# of this hospital\n"
+    assert config.with_name("config.toml.new").read_text(encoding="utf-8") == "# newer defaults\n"
+
+
+def test_an_upgrade_switches_to_a_new_version_and_keeps_the_old_one(install, checkout):
+    venv = install() / "opt/ichnode/venv"
+    old = venv.resolve()
+    (checkout / "ichnode" / "__init__.py").write_text("changed = True\n", encoding="utf-8")
+
+    install()
+
+    assert venv.resolve() != old
+    assert (old / "bin/python").exists()
+
+
+def test_changed_weights_replace_the_old_ones_which_are_kept(install, checkout):
+    weights = install() / "opt/ichnode/weights"
+    (checkout / "weights" / "first" / "card.toml").write_text("another card", encoding="utf-8")
+
+    install()
+
+    assert (weights / "first" / "card.toml").read_text(encoding="utf-8") == "another card"
+    assert len(list(weights.glob("first.*"))) == 1
+
+
+def test_a_missing_python_is_said_in_one_sentence(checkout, tmp_path, run):
+    done = run(["sh", checkout / "deploy" / "demo.sh"], PYTHON="/nonexistent", ICHNODE_DEMO_DIR=str(tmp_path / "demo"))
+
+    assert done.returncode == 1
+    assert done.stderr == "PYTHON=/nonexistent is no Python >= 3.11 with venv and ensurepip.\n"

@@ -1,0 +1,174 @@
+import warnings
+from io import BytesIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.tag import Tag
+from pynetdicom.dsutils import encode
+
+from ichnode.receive.header import accession_key, facts_of
+from ichnode.receive.part10 import read_header
+
+EXPLICIT = "1.2.840.10008.1.2.1"
+
+
+def raw(**values: bytes) -> Dataset:
+    """A data set as it was read: bytes that nobody has looked at."""
+    elements = {}
+    for keyword, value in values.items():
+        tag = Tag(keyword)
+        elements[tag] = RawDataElement(tag, None, len(value), value, 0, True, True)
+    return Dataset(elements)
+
+
+def test_the_facts_of_an_ordinary_slice(make_slice):
+    ds = make_slice(
+        7,
+        series=2,
+        BodyPartExamined="HEAD",
+        StudyDescription="TRAUMA",
+        SeriesDescription="BRAIN 5MM",
+        ProtocolName="Head",
+        ConvolutionKernel=["Hr40f", "2"],
+        AcquisitionNumber=1,
+        ContrastBolusAgent="NONE",
+        StudyDate="20240229",
+        AccessionNumber=" A1 ",
+        ImagesInAcquisition="28",
+    )
+    facts = facts_of(read_header(BytesIO(encode(ds, False, True)), EXPLICIT))
+
+    assert (facts.modality, facts.image_type) == ("CT", ("ORIGINAL", "PRIMARY", "AXIAL"))
+    assert (facts.body_part, facts.study_description) == ("HEAD", "TRAUMA")
+    assert facts.description == "BRAIN 5MM / Head"
+    assert facts.kernel == "Hr40f\\2"
+    assert (facts.series_number, facts.instance_number, facts.acquisition_number) == (2, 7, 1)
+    assert facts.thickness_mm == 5
+    assert facts.orientation == (1, 0, 0, 0, 1, 0)
+    assert facts.positions == ((0, 0, 35),)
+    assert facts.contrast_agent == "NONE"
+    assert facts.has_rescale
+    assert not facts.is_lossy
+    assert (facts.study_date, facts.expected_count) == ("20240229", 28)
+    assert facts.accession_key == accession_key("A1")
+
+
+def test_facts_read_from_bytes_and_facts_set_in_code_are_the_same(make_slice):
+    ds = make_slice(3, SeriesDescription="BRAIN", ConvolutionKernel=["A", "B"])
+
+    assert facts_of(ds) == facts_of(read_header(BytesIO(encode(ds, False, True)), EXPLICIT))
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "expected"),
+    [
+        ({"InstanceNumber": b""}, "instance_number", None),
+        ({"InstanceNumber": b"   "}, "instance_number", None),
+        ({"InstanceNumber": b"12abc"}, "instance_number", None),
+        ({"InstanceNumber": b"3.0"}, "instance_number", 3),
+        ({"InstanceNumber": b"99999999999999"}, "instance_number", None),
+        ({"SliceThickness": b"5,0"}, "thickness_mm", None),
+        ({"SliceThickness": b"0"}, "thickness_mm", None),
+        ({"SliceThickness": b"nan"}, "thickness_mm", None),
+        ({"SliceThickness": b"5.0\\5.0"}, "thickness_mm", 5.0),
+        ({"ImagePositionPatient": b"1\\2"}, "positions", ()),
+        ({"ImagePositionPatient": b"1\\2\\inf"}, "positions", ()),
+        ({"ImageOrientationPatient": b"1\\0\\0\\0\\1"}, "orientation", None),
+        ({"StudyDate": b"2024.01.01"}, "study_date", ""),
+        ({"AccessionNumber": b""}, "accession_key", ""),
+        ({"ImagesInAcquisition": b"0"}, "expected_count", None),
+        ({"NumberOfSeriesRelatedInstances": b"28", "ImagesInAcquisition": b"200"}, "expected_count", 28),
+        ({"LossyImageCompression": b"01"}, "is_lossy", True),
+        ({"SeriesDescription": b"HEAD\0"}, "description", "HEAD"),
+    ],
+)
+def test_odd_values_count_as_absent(values, field, expected):
+    assert getattr(facts_of(raw(**values)), field) == expected
+
+
+@pytest.mark.parametrize(
+    ("character_set", "encoded"),
+    [
+        (b"GB18030", "头颅骨窗".encode("gb18030")),
+        (b"GBK", "头颅骨窗".encode("gbk")),
+        (b"ISO_IR 192", "头颅骨窗".encode()),
+        (b"", "头颅骨窗".encode("gb18030")),
+        (b"GB2312", "头颅骨窗".encode("gb2312")),
+        (b"ISO_IR 100", "头颅骨窗".encode("gb18030")),
+        (b"\\ISO 2022 IR 58", b"\x1b$)A" + "头颅骨窗".encode("gb2312")),
+        (b"NO SUCH SET", "头颅骨窗".encode()),
+    ],
+)
+def test_descriptions_are_read_in_the_character_sets_of_real_scanners(character_set, encoded):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        facts = facts_of(raw(SpecificCharacterSet=character_set, SeriesDescription=encoded))
+
+    if character_set == b"ISO_IR 100":
+        assert facts.description  # mislabelled: Latin-1 reads anything, so nothing can be known
+    else:
+        assert facts.description == "头颅骨窗"
+
+
+def test_two_patients_are_told_apart_and_not_named():
+    one = facts_of(raw(PatientID=b"4711"))
+    padded = facts_of(raw(PatientID=b"4711 "))
+    elsewhere = facts_of(raw(PatientID=b"4711", IssuerOfPatientID=b"OTHER"))
+
+    assert one.patient_key == padded.patient_key != elsewhere.patient_key
+    assert "4711" not in repr(one)
+
+
+def test_an_enhanced_image_gives_the_positions_of_all_its_frames():
+    def item(**elements):
+        ds = Dataset()
+        for keyword, value in elements.items():
+            setattr(ds, keyword, value)
+        return ds
+
+    ds = item(
+        Modality="CT",
+        SharedFunctionalGroupsSequence=Sequence(
+            [
+                item(
+                    PlaneOrientationSequence=Sequence([item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])]),
+                    PixelMeasuresSequence=Sequence([item(SliceThickness=1)]),
+                    CTReconstructionSequence=Sequence([item(ConvolutionKernel="UB")]),
+                    PixelValueTransformationSequence=Sequence(
+                        [item(RescaleSlope=1, RescaleIntercept=-1024, RescaleType="HU")]
+                    ),
+                )
+            ]
+        ),
+        PerFrameFunctionalGroupsSequence=Sequence(
+            [item(PlanePositionSequence=Sequence([item(ImagePositionPatient=[0, 0, z])])) for z in range(12)]
+        ),
+        ContrastBolusAgentSequence=Sequence([item(CodeMeaning="Iohexol")]),
+    )
+
+    facts = facts_of(read_header(BytesIO(encode(ds, False, True)), EXPLICIT))
+
+    assert facts.positions == tuple((0, 0, z) for z in range(12))
+    assert (facts.thickness_mm, facts.kernel, facts.rescale_type) == (1, "UB", "HU")
+    assert facts.orientation == (1, 0, 0, 0, 1, 0)
+    assert facts.has_rescale
+    assert facts.contrast_agent == "Iohexol"
+    assert facts.expected_count == 1
+
+
+KEYWORDS = [
+    "Modality", "ImageType", "InstanceNumber", "SliceThickness", "ImagePositionPatient", "ImageOrientationPatient",
+    "SpecificCharacterSet", "SeriesDescription", "StudyDate", "PatientID", "ConvolutionKernel", "ImagesInAcquisition",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "ContrastBolusAgentSequence",
+]  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(KEYWORDS), st.binary(max_size=64)))
+def test_no_bytes_whatever_make_it_raise(values):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        facts_of(raw(**values))

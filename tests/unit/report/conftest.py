@@ -1,0 +1,291 @@
+"""Synthetic CT series with an ellipsoid of known volume, and the real headers with the same ellipsoid put in."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+)
+
+from ichnode.domain.geometry import Geometry
+from ichnode.domain.values import Expansion, Findings, Flag, FrameSource, ModelIdentity, Volume
+from ichnode.report.build import Installation, Source
+from ichnode.report.uids import uid
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+DATA = Path(os.environ.get("ICHNODE_DATA", REPOSITORY.parent / "shared/data"))
+
+SLICES, ROWS, COLUMNS, SPACING = 20, 128, 96, 1.8
+AT = datetime(2026, 1, 5, 8, 20, 11)
+MODEL = ModelIdentity(name="ich-small", version="0.1.0", sha256="0123456789abcdef" * 4)
+CENTRE_MM, RADII_MM = np.array([20.0, 5.0, 48.0]), np.array([16.0, 20.0, 22.0])
+
+
+@dataclass(frozen=True)
+class Case:
+    """A source and what is found in it."""
+
+    source: Source
+    findings: Findings
+
+    def nothing_found(self) -> "Case":
+        empty = np.zeros_like(self.findings.mask)
+        return Case(self.source, findings_of(self.source.volume, empty))
+
+
+def header(name: str, index: int, sop_class: str = CTImageStorage) -> Dataset:
+    """What every synthetic image has; text in plain ASCII."""
+    ds = Dataset()
+    ds.SpecificCharacterSet = "ISO_IR 100"
+    ds.SOPClassUID, ds.SOPInstanceUID = sop_class, uid("test-image", name, str(index))
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = uid("test-study", name), uid("test-series", name)
+    ds.FrameOfReferenceUID, ds.PositionReferenceIndicator = uid("test-frame", name), ""
+    ds.PatientName, ds.PatientID, ds.PatientSex, ds.PatientBirthDate = "Test^Phantom", "PID1", "M", "19500101"
+    ds.PatientAge = "076Y"
+    ds.StudyDate, ds.StudyTime, ds.AccessionNumber, ds.StudyID = "20260105", "081500", "ACC1", "1"
+    ds.ReferringPhysicianName, ds.StudyDescription = "", "CT HEAD"
+    ds.Modality, ds.SeriesNumber, ds.InstanceNumber = "CT", 2, index + 1
+    ds.Manufacturer, ds.ManufacturerModelName, ds.SoftwareVersions = "SYNTHETIC", "PHANTOM", ["1", "2"]
+    ds.Rows, ds.Columns = ROWS, COLUMNS
+    return ds
+
+
+def stack(*, tilt_deg: float = 0.0, unequal: bool = False) -> Geometry:
+    """A stack about the origin of the patient; ``unequal``: 2.5 mm below, 5 mm above."""
+    z = np.arange(SLICES) * 5.0 if not unequal else np.concatenate([np.arange(10) * 2.5, 26.25 + np.arange(10) * 5.0])
+    tilt = np.radians(tilt_deg)
+    corner = np.array([-COLUMNS / 2 * SPACING, -ROWS / 2 * SPACING * np.cos(tilt), -ROWS / 2 * SPACING * np.sin(tilt)])
+    return Geometry(
+        origins_mm=np.round(corner + z[:, None] * np.array([0, 0, 1.0]), 6),
+        row_cosine=np.array([1.0, 0, 0]),
+        column_cosine=np.round(np.array([0, np.cos(tilt), np.sin(tilt)]), 8),
+        row_spacing_mm=SPACING,
+        column_spacing_mm=SPACING,
+        rows=ROWS,
+        columns=COLUMNS,
+    )
+
+
+def ellipsoid(geometry: Geometry, centre_mm: np.ndarray = CENTRE_MM, radii_mm: np.ndarray = RADII_MM) -> np.ndarray:
+    """(Z, Y, X) bool, in the patient's own space."""
+    row, column = np.mgrid[: geometry.rows, : geometry.columns]
+    in_plane = (
+        column[..., None] * geometry.column_spacing_mm * geometry.row_cosine
+        + row[..., None] * geometry.row_spacing_mm * geometry.column_cosine
+    )
+    return np.stack(
+        [(((origin + in_plane - centre_mm) / radii_mm) ** 2).sum(-1) < 1 for origin in geometry.origins_mm]
+    )
+
+
+def head(geometry: Geometry, mask: np.ndarray) -> np.ndarray:
+    """HU (Z, Y, X) of a skull, a brain and a bleed where ``mask`` is."""
+    noise = np.random.default_rng(7).normal(0, 4, geometry.shape)
+    row, column = np.mgrid[: geometry.rows, : geometry.columns]
+    radius = np.hypot((row - geometry.rows / 2) / 1.2, column - geometry.columns / 2) / geometry.columns
+    hu = np.where(radius < 0.42, 33 + noise, np.where(radius < 0.46, 1100, -1000))
+    return np.where(mask, 62 + noise, hu).astype(np.int16)
+
+
+def findings_of(volume: Volume, mask: np.ndarray, **changes: object) -> Findings:
+    """What measuring would say; written out here, for a room's tests import no other room."""
+    areas, hu = mask.sum(axis=(1, 2)), volume.hu[mask].astype(float)
+    values: dict[str, object] = {
+        "mask": mask,
+        "volume_ml": float(areas @ volume.geometry.voxel_volumes_ml),
+        "hu_mean": float(hu.mean()) if hu.size else None,
+        "hu_sd": float(hu.std()) if hu.size else None,
+        "key_slice": int(areas.argmax()) if hu.size else len(mask) // 2,
+        "components": int(bool(hu.size)),
+        "model": MODEL,
+        "expansion": Expansion(probability=0.63, threshold=0.4, trained_on_patients=False),
+        "flags": volume.flags,
+    }
+    return Findings(**(values | changes))  # type: ignore[arg-type]
+
+
+def single_frames(name: str, geometry: Geometry) -> list[Dataset]:
+    """One CT image a slice, without pixels: the report needs none."""
+    images = []
+    for index, origin in enumerate(geometry.origins_mm):
+        ds = header(name, index)
+        ds.ImagePositionPatient = [float(x) for x in origin]
+        ds.ImageOrientationPatient = [float(x) for x in (*geometry.row_cosine, *geometry.column_cosine)]
+        ds.PixelSpacing, ds.SliceThickness = [SPACING, SPACING], 5
+        images.append(ds)
+    return images
+
+
+def enhanced(name: str, geometry: Geometry, frame_of_slice: Sequence[int], frames: int) -> Dataset:
+    """One multi-frame CT of ``frames`` frames; slice i of the stack is frame ``frame_of_slice[i]``."""
+    ds = header(name, 0, EnhancedCTImageStorage)
+    ds.NumberOfFrames = frames
+    measures, plane, shared = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing, measures.SliceThickness = [SPACING, SPACING], 5
+    plane.ImageOrientationPatient = [float(x) for x in (*geometry.row_cosine, *geometry.column_cosine)]
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [plane]
+    ds.SharedFunctionalGroupsSequence = [shared]
+    groups = []
+    for number in range(1, frames + 1):
+        index = frame_of_slice.index(number) if number in frame_of_slice else 0
+        position, group = Dataset(), Dataset()
+        position.ImagePositionPatient = [float(x) for x in geometry.origins_mm[index]]
+        group.PlanePositionSequence = [position]
+        groups.append(group)
+    ds.PerFrameFunctionalGroupsSequence = groups
+    return ds
+
+
+def case_of(
+    images: Sequence[Dataset], geometry: Geometry, sources: Sequence[FrameSource] = (), flags: Sequence[Flag] = ()
+) -> Case:
+    """A bleed found on ``images``; ``sources`` default to one image a slice."""
+    mask = ellipsoid(geometry)
+    sources = tuple(sources) or tuple(FrameSource(sop_instance_uid=str(ds.SOPInstanceUID)) for ds in images)
+    volume = Volume(hu=head(geometry, mask), geometry=geometry, sources=tuple(sources), flags=frozenset(flags))
+    return Case(Source(datasets=tuple(images), volume=volume), findings_of(volume, mask))
+
+
+def as_received(ds: Dataset, path: Path) -> Dataset:
+    """``ds`` written and read again, as it would lie on disk: its elements raw."""
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, ds.SOPInstanceUID
+    ds.save_as(path, enforce_file_format=True)
+    return dcmread(path)
+
+
+def axial() -> Case:
+    geometry = stack()
+    return case_of(list(reversed(single_frames("axial", geometry))), geometry, _sources("axial"))
+
+
+def _sources(name: str) -> tuple[FrameSource, ...]:
+    return tuple(FrameSource(sop_instance_uid=uid("test-image", name, str(index))) for index in range(SLICES))
+
+
+def tilted() -> Case:
+    geometry = stack(tilt_deg=18)
+    return case_of(single_frames("tilted", geometry), geometry, flags=[Flag.QF_TILT])
+
+
+def unequal() -> Case:
+    geometry = stack(unequal=True)
+    return case_of(single_frames("unequal", geometry), geometry, flags=[Flag.QF_UNEQUAL, Flag.QF_MISSING])
+
+
+def bare() -> Case:
+    """No frame of reference, no thickness, no sex, no date, no scanner."""
+    geometry = stack()
+    images = single_frames("bare", geometry)
+    for ds in images:
+        del ds.FrameOfReferenceUID, ds.PositionReferenceIndicator, ds.SliceThickness, ds.PatientSex, ds.StudyDate
+        del ds.Manufacturer, ds.ManufacturerModelName, ds.ReferringPhysicianName, ds.AccessionNumber, ds.StudyID
+    return case_of(images, geometry)
+
+
+def multiframe() -> Case:
+    """Frames stored from head to foot, with one frame between them that the volume left out."""
+    geometry = stack()
+    frames = [SLICES + 1 - index + (index < 10) for index in range(SLICES)]
+    ds = enhanced("multiframe", geometry, frames, SLICES + 2)
+    sources = [FrameSource(sop_instance_uid=str(ds.SOPInstanceUID), frame_number=number) for number in frames]
+    return case_of([ds], geometry, sources)
+
+
+def chinese(name: str, character_set: str | list[str]) -> Case:
+    geometry = stack()
+    images = single_frames(name, geometry)
+    for ds in images:
+        ds.SpecificCharacterSet = character_set
+        ds.PatientName = "Wang^XiaoDong=王^小东"
+        ds.StudyDescription = "头颅CT平扫"
+    return case_of(images, geometry)
+
+
+SYNTHETIC: dict[str, Callable[[], Case]] = {
+    "axial": axial,
+    "tilted": tilted,
+    "unequal": unequal,
+    "bare": bare,
+    "multiframe": multiframe,
+    "gb18030": lambda: chinese("gb18030", "GB18030"),
+    "iso2022-58": lambda: chinese("iso2022-58", ["", "ISO 2022 IR 58"]),
+}
+
+REAL = {"ge-tilt": "dicom/ge-tilt", "philips-5mm": "dicom/philips-study/S2010"}
+
+
+def real(name: str) -> Case:
+    """A real series with the ellipsoid put in at the middle of its stack."""
+    folder = DATA / REAL[name]
+    if not folder.is_dir():
+        pytest.skip(f"the real series {name} is not here: set ICHNODE_DATA to the folder of data that holds dicom/")
+    images = [dcmread(path) for path in sorted(folder.iterdir())]
+    cosines = np.array(images[0].ImageOrientationPatient, float)
+    normal = np.cross(cosines[:3], cosines[3:])
+    images.sort(key=lambda ds: float(np.array(ds.ImagePositionPatient, float) @ normal))
+    geometry = Geometry(
+        origins_mm=np.array([ds.ImagePositionPatient for ds in images], float),
+        row_cosine=cosines[:3],
+        column_cosine=cosines[3:],
+        row_spacing_mm=float(images[0].PixelSpacing[0]),
+        column_spacing_mm=float(images[0].PixelSpacing[1]),
+        rows=images[0].Rows,
+        columns=images[0].Columns,
+    )
+    middle = geometry.origins_mm[len(images) // 2] + 0.5 * geometry.row_spacing_mm * (
+        geometry.columns * geometry.row_cosine + geometry.rows * geometry.column_cosine
+    )
+    mask = ellipsoid(geometry, middle + [22, 0, 0], np.array([14.0, 22.0, 20.0]))
+    hu = np.stack([ds.pixel_array * float(ds.RescaleSlope) + float(ds.RescaleIntercept) for ds in images])
+    hu = np.where(mask, 62 + (hu - 33) / 2, hu).clip(-1024, 3071).astype(np.int16)
+    flags = frozenset(
+        flag
+        for flag, due in ((Flag.QF_TILT, geometry.is_tilted), (Flag.QF_UNEQUAL, geometry.is_unequal))
+        if due
+    )
+    sources = tuple(FrameSource(sop_instance_uid=str(ds.SOPInstanceUID)) for ds in images)
+    volume = Volume(hu=hu, geometry=geometry, sources=sources, flags=flags)
+    return Case(Source(datasets=tuple(images), volume=volume), findings_of(volume, mask))
+
+
+@pytest.fixture(params=[*SYNTHETIC, *REAL])
+def any_case(request: pytest.FixtureRequest) -> Case:
+    """Every kind of source, one after the other."""
+    return SYNTHETIC[request.param]() if request.param in SYNTHETIC else real(request.param)
+
+
+@pytest.fixture
+def make_case() -> Callable[[str], Case]:
+    """A case by its name."""
+    return lambda name: SYNTHETIC[name]() if name in SYNTHETIC else real(name)
+
+
+@pytest.fixture
+def installation() -> Installation:
+    return Installation(device_serial="ICHNODE-0001", node_version="0.1.0")
+
+
+@pytest.fixture
+def at() -> datetime:
+    return AT
+
+
+@pytest.fixture
+def scout() -> Dataset:
+    """A page that is no CT image and has no geometry."""
+    ds = header("scout", 0, SecondaryCaptureImageStorage)
+    ds.Modality = "OT"
+    del ds.FrameOfReferenceUID, ds.PositionReferenceIndicator
+    return ds
