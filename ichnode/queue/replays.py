@@ -11,7 +11,7 @@ from ichnode.queue.tables import INSTANCES, JOBS, SERIES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What a replay asks for; all that is given must hold. Dates are YYYYMMDD, of the study, and belong to the range."""
+    """What a replay asks for; all that is given must hold. Dates (YYYYMMDD) are the study's."""
 
     study_instance_uid: str | None = None
     series_instance_uid: str | None = None

@@ -18,7 +18,10 @@ WAITING: Final = [JobState.QUEUED, JobState.RUNNING]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """The queue at a glance. Counts are by state; times are seconds since the epoch."""
+    """The queue at a glance. Counts are by state; times are seconds since the epoch.
+
+    ``failed``: jobs that failed and that no later run of the same series made good.
+    """
 
     instances: int
     series: dict[str, int]
@@ -39,6 +42,11 @@ def status(db: Database, *, recent: int = 10) -> Status:
         for destination, state, count in connection.execute(select(*group, func.count("*")).group_by(*group)):
             deliveries.setdefault(destination, {})[state] = count
         dead = select(DELIVERIES, OUTPUTS.c.job_id, OUTPUTS.c.kind).join(OUTPUTS)
+        later = JOBS.alias()
+        mended = select(later.c.id).where(
+            later.c.series_id == JOBS.c.series_id, later.c.id > JOBS.c.id, later.c.state == JobState.DONE
+        )
+        failed = select(JOBS).where(JOBS.c.state == JobState.FAILED, ~mended.exists())
         oldest = select(func.min(JOBS.c.created_at)).where(JOBS.c.state.in_(WAITING))
         newest = select(SERIES).order_by(SERIES.c.id.desc()).limit(recent)
         return Status(
@@ -48,7 +56,7 @@ def status(db: Database, *, recent: int = 10) -> Status:
             deliveries=deliveries,
             quarantined=_rows(connection, select(QUARANTINE).where(QUARANTINE.c.purged_at.is_(None))),
             dead=_rows(connection, dead.where(DELIVERIES.c.state == DeliveryState.DEAD)),
-            failed=_rows(connection, select(JOBS).where(JOBS.c.state == JobState.FAILED)),
+            failed=_rows(connection, failed),
             oldest_waiting_at=connection.execute(oldest).scalar(),
             recent=[row | {"jobs": _jobs_of(connection, row["id"])} for row in _rows(connection, newest)],
         )
