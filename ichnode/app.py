@@ -48,8 +48,10 @@ if TYPE_CHECKING:
 
 MIB: Final = 2**20
 DAY_S: Final = 86400
-GRACE_S: Final = 20.0
+RECEIVE_GRACE_S: Final = 20.0  # for the instance in hand
+DELIVER_GRACE_S: Final = 70.0  # for the object in hand: a slow PACS may take its whole DIMSE time-out
 TICK_S: Final = 0.5
+REPLAY_AE: Final = "REPLAY"  # calling AE title of what comes from a folder: rules may ask for it
 
 
 def store_of(config: Config) -> Store:
@@ -143,7 +145,7 @@ def run_receive(config: Config, stop: Event, *, ready: Callable[[str], None], al
         scheduler.start()
         ready(f"listening on port {receiver.port} as {config.node.ae_title}")
         _wait(stop, alive)
-        receiver.stop(grace_s=GRACE_S)
+        receiver.stop(grace_s=RECEIVE_GRACE_S)
         scheduler.shutdown()
 
 
@@ -191,7 +193,7 @@ def run_deliver(config: Config, stop: Event, *, ready: Callable[[str], None], al
         deliverer.start()
         ready(f"{len(destinations)} destinations")
         _wait(stop, lambda: alive() if deliverer.alive else None)
-        deliverer.stop(GRACE_S)
+        deliverer.stop(DELIVER_GRACE_S)
         scheduler.shutdown(wait=False)
 
 
@@ -202,7 +204,7 @@ def take_folder(config: Config, db: Database, folder: Path) -> TakenIn:
         db=db,
         store=store_of(config),
         floor_bytes=config.receive.min_free_mb * MIB,
-        calling_ae="REPLAY",
+        calling_ae=REPLAY_AE,
         now=time.time(),
     )
 

@@ -16,7 +16,9 @@ from ichnode.receive.scan import ScannedSeries, scan
 
 def analyse(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A folder of DICOM files.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False, help="A folder of DICOM files.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder to write SEG, SR and pictures to; made if it is not there.")],
     weights: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="Other weights.")] = None,
     series: Annotated[str | None, typer.Option(help="This Series Instance UID, whatever the rules say.")] = None,

@@ -13,13 +13,13 @@ app = typer.Typer(help="Check config.toml, or print what may stand in it.", no_a
 
 @app.command()
 def check(context: typer.Context, as_json: AsJson = False) -> None:
-    """Is config.toml right? Each wrong key is named with its line and what is allowed. Exit code 2 when it is not."""
+    """Is config.toml valid? Each wrong key is named with its line and what is allowed. Exit code 2 when it is not."""
     path = options(context).path()
     config = options(context).load()
     if as_json:
         print_json(config.model_dump(mode="json"))
         return
-    OUT.print(f"{path} is right.", markup=False)
+    OUT.print(f"{path} is valid.", markup=False, soft_wrap=True)
     OUT.print(f"  listens as {config.node.ae_title} on {config.receive.host}:{config.receive.port}", markup=False)
     for destination in config.destination:
         objects = ", ".join(destination.objects)
@@ -36,28 +36,31 @@ def reference_page() -> str:
     """Every table and key of config.toml with type, default and meaning. Markdown."""
     lines = ["# Configuration reference", "", "Printed by `ichnode config reference`; a test holds it to the code.", ""]
     for key in Config.model_fields:
-        lines += _section(key, section_of(Config, key), many="tuple" in str(Config.model_fields[key].annotation))
-    return "\n".join(lines)
+        field = Config.model_fields[key]
+        lines += _section(key, section_of(Config, key), field.default, many="tuple" in str(field.annotation))
+    return "\n".join(lines).rstrip() + "\n"
 
 
-def _section(name: str, section: type[Section], *, many: bool) -> list[str]:
+def _section(name: str, section: type[Section], given: Any, *, many: bool) -> list[str]:
+    """One table and those below it. ``given``: the value that stands in for a table which is not there."""
     title = f"[[{name}]]" if many else f"[{name}]"
     lines = [f"## `{title}`", "", " ".join((section.__doc__ or "").split()), ""]
-    lines += ["| key | default | allowed | meaning |", "|---|---|---|---|"]
+    rows: list[str] = []
     inner: list[str] = []
     for key, field in section.model_fields.items():
+        value = getattr(given, key, field.default)
         below = section_of(section, key)
         if below is not section:
-            inner += _section(f"{name}.{key}", below, many="tuple" in str(field.annotation))
+            inner += _section(f"{name}.{key}", below, value, many="tuple" in str(field.annotation))
             continue
-        default = "**required**" if field.default is PydanticUndefined else f"`{_toml(field.default)}`"
-        lines.append(f"| `{key}` | {default} | {_allowed(section, key)} | {field.description} |")
-    return [*lines, "", *inner]
+        default = "**required**" if value is PydanticUndefined else "" if value is None else f"`{_toml(value)}`"
+        rows.append(f"| `{key}` | {default} | {_allowed(section, key)} | {field.description} |")
+    if rows:
+        lines += ["| key | default | allowed | meaning |", "|---|---|---|---|", *rows, ""]
+    return [*lines, *inner]
 
 
 def _toml(value: Any) -> str:
-    if value is None:
-        return "-"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
@@ -81,7 +84,9 @@ def _words(schema: dict[str, Any], part: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in part["enum"])
     if part.get("type") == "array":
         return "list of " + _words(schema, _resolve(schema, part["items"]))
-    words = str(part.get("format", part.get("type", "")))
-    limits = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "maxLength": "characters ≤"}
-    bounds = [f"{sign} {part[name]:g}" for name, sign in limits.items() if name in part]
-    return " ".join([words, *bounds])
+    kind = str(part.get("format", part.get("type", "")))
+    words = {"ipv4network": "IPv4 network", "ipv6network": "IPv6 network", "string": "text"}.get(kind, kind)
+    if "maxLength" in part:
+        words += f" of at most {part['maxLength']} characters"
+    limits = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤"}
+    return words + "".join(f", {sign} {part[name]}" for name, sign in limits.items() if name in part)

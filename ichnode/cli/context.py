@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -14,7 +14,7 @@ from rich.console import Console
 
 from ichnode.app import open_database_of
 from ichnode.config import SEARCH, Config, load_config
-from ichnode.domain.errors import ConfigError
+from ichnode.domain.errors import ConfigError, IchnodeError
 from ichnode.queue.database import Database
 
 OUT: Final = Console(highlight=False)
@@ -27,11 +27,25 @@ class Exit(IntEnum):
     """Exit codes of every verb."""
 
     OK = 0
-    NO = 1  # it ran, and the answer is no: a check failed, nothing was found, not all was delivered
-    USAGE = 2  # the command line or the configuration is wrong
-    REJECTED = 3  # these images can never be analysed
-    LATER = 4  # it did not work now and may work later
-    DEFECT = 70  # a fault of ours
+    NO = 1
+    USAGE = 2
+    REJECTED = 3
+    LATER = 4
+    DEFECT = 70
+
+
+EXIT_MEANING: Final[Mapping[Exit, str]] = {
+    Exit.OK: "done",
+    Exit.NO: "the answer is no (a check failed, nothing was found, not all was delivered)",
+    Exit.USAGE: "the command line or the configuration is wrong",
+    Exit.REJECTED: "these images can never be analysed",
+    Exit.LATER: "it did not work now and may work later",
+    Exit.DEFECT: "a defect of ichnode",
+}
+
+
+class NothingFound(IchnodeError):
+    """What was asked for does not exist: the answer is no."""
 
 
 @dataclass(frozen=True, slots=True)

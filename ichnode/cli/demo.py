@@ -58,13 +58,15 @@ TRAVEL_LIMIT_S: Final = 240.0
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("ichnode-demo"),
-    weights: Annotated[
-        Path, typer.Option(exists=True, file_okay=False, help="Folder of the weights.")
-    ] = Path("weights/ich-first"),
+    weights: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of the weights.")] = Path(
+        "weights/ich-first"
+    ),
 ) -> None:
-    """Start the node and a small archive on free ports, send the head CT that ships with ichnode, show what comes back."""
+    """Start the node and a small archive on free ports, send the head CT that ships with it, show what comes back."""
     out = out.absolute()
     shutil.rmtree(out / "archive", ignore_errors=True)
+    for picture in out.glob("*.png"):
+        picture.unlink()
     started = time.monotonic()
     with TemporaryDirectory(prefix="ichnode-demo-") as folder, archive(out / "archive", "DEMO-ARCHIVE") as kept:
         config = _write_config(Path(folder), weights.absolute(), kept.port, out)
@@ -182,11 +184,11 @@ def _is_over(status: dict[str, Any]) -> bool:
 
 def _report(kept: Archive, out: Path) -> None:
     OUT.print("\nIn the archive:", style="bold")
+    pictures = []
     for path, dataset in kept.objects():
         if dataset.Modality == "OT":
-            picture = out / f"{path.stem}.png"
-            Image.fromarray(dataset.pixel_array).save(picture)
-            OUT.print(f"  SC   {path}\n       as a picture: {picture}", markup=False, soft_wrap=True)
+            pictures.append(out / f"{path.stem}.png")
+            Image.fromarray(dataset.pixel_array).save(pictures[-1])
         elif dataset.Modality == "SEG":
             frames = dataset.NumberOfFrames
             OUT.print(f"  SEG  {path}\n       the haematoma on {frames} slices", markup=False, soft_wrap=True)
@@ -194,6 +196,10 @@ def _report(kept: Archive, out: Path) -> None:
             OUT.print(f"  SR   {path}", markup=False, soft_wrap=True)
             for line in _said(dataset):
                 OUT.print(f"       {line}", markup=False)
+    if pictures:
+        where = f"{out / 'archive' / '9003-ot-*.dcm'}\n       as pictures: {pictures[0]} (the summary)"
+        where += f" to {pictures[-1].name}" if pictures[1:] else ""
+        OUT.print(f"  SC   {where}", markup=False, soft_wrap=True)
     OUT.print(f"\nThe bleed that was placed: {_truth()['volume_ml']:.1f} mL.", markup=False)
 
 
@@ -202,10 +208,16 @@ def _said(sr: Any) -> list[str]:
     lines: list[str] = []
     for item in sr.get("ContentSequence", []):
         name = item.ConceptNameCodeSequence[0].CodeMeaning if "ConceptNameCodeSequence" in item else ""
+        if name == "Image Library":  # the source's, not the result's
+            continue
         if item.ValueType == "NUM":
             value = item.MeasuredValueSequence[0]
             unit = value.MeasurementUnitsCodeSequence[0].CodeValue
-            kind = [c.ConceptCodeSequence[0].CodeMeaning for c in item.get("ContentSequence", []) if "ConceptCodeSequence" in c]
+            kind = [
+                c.ConceptCodeSequence[0].CodeMeaning
+                for c in item.get("ContentSequence", [])
+                if "ConceptCodeSequence" in c
+            ]
             lines.append(f"{name}{' (' + ', '.join(kind) + ')' if kind else ''}: {value.NumericValue} {unit}")
         elif item.ValueType == "CODE" and name in ("Cerebral hemorrhage", "Quality Finding", "Imaging Series Quality"):
             lines.append(f"{name}: {item.ConceptCodeSequence[0].CodeMeaning}")

@@ -12,10 +12,11 @@ from enum import StrEnum
 from typing import Final
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
 from ichnode.app import MIB, open_database_of, peer_of
 from ichnode.cli.context import OUT, AsJson, Exit, ago, options, print_json
-from ichnode.config import Config
+from ichnode.config import Config, load_config
 from ichnode.deliver.echo import echo
 from ichnode.domain.errors import IchnodeError
 from ichnode.domain.outputs import Peer
@@ -44,9 +45,9 @@ class Check:
 
 def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     """Check configuration, folders, disk, queue, weights, port, peers and clock. Exit code 1 when one fails."""
-    path = options(context).path()
     try:
-        config = options(context).load()
+        path = options(context).path()
+        config = load_config(path)
     except IchnodeError as error:
         checks = [Check(Verdict.FAIL, "configuration", str(error), error.hint)]
     else:
@@ -85,6 +86,10 @@ def _folders(config: Config) -> Iterator[Check]:
     except IchnodeError as error:
         yield Check(Verdict.FAIL, "state folder", str(error), error.hint)
         return
+    except SQLAlchemyError as error:
+        todo = "Move queue.sqlite aside, or put a backed-up one in its place (docs/how-to/install.md)."
+        yield Check(Verdict.FAIL, "queue", f"{folder / 'queue.sqlite'} cannot be used ({type(error).__name__})", todo)
+        return
     mode = stat.S_IMODE(folder.stat().st_mode)
     writable = os.access(folder, os.W_OK | os.X_OK)
     if not writable:
@@ -102,7 +107,7 @@ def _folders(config: Config) -> Iterator[Check]:
     now = status(with_db)
     with_db.close()
     alarms = len(now.failed) + len(now.dead) + len(now.quarantined)
-    waiting = f"oldest job waits since {ago(now.oldest_waiting_at)}" if now.oldest_waiting_at else "nothing waits"
+    waiting = f"oldest job is from {ago(now.oldest_waiting_at)}" if now.oldest_waiting_at else "nothing waits"
     verdict = Verdict.WARN if alarms else Verdict.OK
     yield Check(verdict, "queue", f"{waiting}, {alarms} alarms", "`ichnode status` lists them.")
 
@@ -141,7 +146,7 @@ def _peer(peer: Peer) -> Check:
     if answer.ok:
         return Check(Verdict.OK, peer.name, f"answers C-ECHO in {answer.seconds * 1000:.0f} ms")
     todo = f"Check host, port and AE title, and that {peer.calling_ae_title} is registered there."
-    return Check(Verdict.FAIL, peer.name, answer.reason, todo)
+    return Check(Verdict.FAIL, peer.name, answer.reason.removeprefix(f"{peer.name}: "), todo)
 
 
 def _clock() -> Check:

@@ -16,7 +16,7 @@ def echo(
     context: typer.Context,
     who: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME|HOST:PORT]", help="A configured destination or PACS, or an address; else all."),
+        typer.Argument(metavar="NAME|HOST:PORT", help="A configured destination or PACS, or an address; else all."),
     ] = None,
     called: CalledAE = "ANY-SCP",
     calling: CallingAE = "ICHNODE",
@@ -29,8 +29,8 @@ def echo(
         print_json({n: {"ok": a.ok, "seconds": round(a.seconds, 3), "reason": a.reason} for n, a in answers.items()})
     else:
         for name, answer in answers.items():
-            text = f"answers ({answer.seconds * 1000:.0f} ms)" if answer.ok else answer.reason
-            OUT.print(f"{name}: {text}", markup=False, style=None if answer.ok else "bold red")
+            text = f"{name} answers ({answer.seconds * 1000:.0f} ms)" if answer.ok else answer.reason
+            OUT.print(text, markup=False, soft_wrap=True, style=None if answer.ok else "bold red")
     raise typer.Exit(Exit.OK if all(answer.ok for answer in answers.values()) else Exit.NO)
 
 
@@ -40,5 +40,7 @@ def _configured(context: typer.Context, who: str | None) -> list[Peer]:
     found = [peer_of(config, remote) for remote in remotes if who in (None, remote.name)]
     if not found:
         names = ", ".join(remote.name for remote in remotes) or "none"
-        raise ConfigError(f"No peer is called {who}." if who else "No peer is configured.", hint=f"Configured: {names}.")
+        raise ConfigError(
+            f"No peer is called {who}." if who else "No peer is configured.", hint=f"Configured: {names}."
+        )
     return found

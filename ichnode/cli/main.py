@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
 from ichnode import __version__
 from ichnode.cli import (
@@ -24,14 +25,12 @@ from ichnode.cli import (
     status,
     work,
 )
-from ichnode.cli.context import ERR, Exit, Options
+from ichnode.cli.context import ERR, EXIT_MEANING, Exit, NothingFound, Options
 from ichnode.domain.errors import ConfigError, IchnodeError, Rejected, Retryable
+from ichnode.service import trace
 
-EPILOG = (
-    "Exit codes: 0 done; 1 the answer is no (a check failed, nothing found, not all delivered); 2 wrong command line "
-    "or configuration; 3 images that can never be analysed; 4 try again later; 70 a defect of ichnode. "
-    "Research only: not a medical device."
-)
+EXIT_CODES = "; ".join(f"{code:d} {meaning}" for code, meaning in EXIT_MEANING.items())
+EPILOG = f"Exit codes: {EXIT_CODES}. Research only: not a medical device."
 
 app = typer.Typer(
     name="ichnode",
@@ -54,7 +53,11 @@ def _options(
     context: typer.Context,
     config_file: Annotated[
         Path | None,
-        typer.Option("--config", envvar="ICHNODE_CONFIG", help="config.toml; else ./ and then /etc/ichnode/."),
+        typer.Option(
+            "--config",
+            envvar="ICHNODE_CONFIG",
+            help="The configuration; else ./config.toml, then /etc/ichnode/config.toml.",
+        ),
     ] = None,
     _show_version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -86,18 +89,28 @@ def main() -> None:
     try:
         app()
     except IchnodeError as error:
-        ERR.print(f"ichnode: {error}", style="bold red", markup=False)
-        if error.hint:
-            ERR.print(f"         {error.hint}", markup=False)
-        sys.exit(_exit_code(error))
+        sys.exit(_told(str(error), error.hint, _exit_code(error)))
     except PermissionError as error:
-        ERR.print(f"ichnode: no permission for {error.filename}", style="bold red", markup=False)
-        ERR.print("         Run as the user of the service: sudo -u ichnode ichnode ...", markup=False)
-        sys.exit(Exit.USAGE)
+        hint = "Run as the user of the service: sudo -u ichnode ichnode ..."
+        sys.exit(_told(f"No permission for {error.filename}.", hint, Exit.USAGE))
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+        sys.exit(_told(f"The system refused: {what}.", "`ichnode doctor` checks disk, folders and ports.", Exit.LATER))
+    except SQLAlchemyError as error:
+        hint = "`ichnode doctor` checks the state folder; a backed-up queue.sqlite can be put back."
+        sys.exit(_told(f"The queue cannot be used: {type(error).__name__}.", hint, Exit.LATER))
+    except Exception as error:  # noqa: BLE001 - the last word of the command line, where a traceback would stand
+        hint = "Please report this line: it holds no data of a patient."
+        sys.exit(_told(f"A defect of ichnode: {trace(error)}", hint, Exit.DEFECT))
+
+
+def _told(sentence: str, hint: str, code: Exit) -> Exit:
+    ERR.print(f"ichnode: {sentence}", style="bold red", markup=False, soft_wrap=True)
+    if hint:
+        ERR.print(f"         {hint}", markup=False, soft_wrap=True)
+    return code
 
 
 def _exit_code(error: IchnodeError) -> Exit:
-    for kind, code in ((ConfigError, Exit.USAGE), (Rejected, Exit.REJECTED), (Retryable, Exit.LATER)):
-        if isinstance(error, kind):
-            return code
-    return Exit.DEFECT
+    kinds = ((NothingFound, Exit.NO), (ConfigError, Exit.USAGE), (Rejected, Exit.REJECTED), (Retryable, Exit.LATER))
+    return next((code for kind, code in kinds if isinstance(error, kind)), Exit.DEFECT)

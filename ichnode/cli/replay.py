@@ -2,18 +2,17 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from threading import Event
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from rich.progress import Progress, track
-from rich.table import Table
 
-from ichnode.app import peer_of, sweep_settings, take_folder, take_from_pacs
-from ichnode.cli.context import ERR, OUT, AsJson, Exit, options, print_json, queue
-from ichnode.cli.show import NothingFound
+from ichnode.app import REPLAY_AE, peer_of, preference_of, rules_of, sweep_settings, take_folder, take_from_pacs
+from ichnode.cli.context import ERR, OUT, AsJson, Exit, NothingFound, options, print_json, queue
 from ichnode.config import Config
 from ichnode.deliver.pull import StudyQuery, find_studies
 from ichnode.domain.errors import ConfigError
@@ -23,22 +22,25 @@ from ichnode.queue.database import Database
 from ichnode.queue.replays import Replayable, Wanted, find
 from ichnode.receive.by_hand import settle_now
 from ichnode.receive.header import accession_key
+from ichnode.receive.scan import scan
 
 POLL_S: Final = 1.0
 
 
 def replay(
     context: typer.Context,
-    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Study Instance UID.")] = None,
+    study: Annotated[str | None, typer.Argument(metavar="STUDY", help="Study Instance UID.")] = None,
     series: Annotated[str | None, typer.Option(help="Series Instance UID; analysed whatever the rules said.")] = None,
     accession: Annotated[str | None, typer.Option(help="Accession number.")] = None,
     since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Study date, from this day.")] = None,
     until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Study date, to this day.")] = None,
-    state: Annotated[JobState | None, typer.Option(help="Any of whose jobs ended so.")] = None,
+    state: Annotated[JobState | None, typer.Option(help="Only series with a job in this state.")] = None,
     folder: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Take DICOM files from this folder first.")
     ] = None,
-    from_pacs: Annotated[str | None, typer.Option(metavar="NAME", help="Pull from this [[pacs]] first.")] = None,
+    from_pacs: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Pull from this PACS of the configuration first.")
+    ] = None,
     weights: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="With these weights.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     why: Annotated[bool, typer.Option("--why", help="Also list what would not be analysed, and why.")] = False,
@@ -47,8 +49,9 @@ def replay(
 ) -> None:
     """Analyse studies again: those in the queue, a folder of files, or what a PACS has. New studies go first.
 
-    The same images with the same weights give the same objects, which are not sent again (see `resend`); other weights
-    or late slices give new objects that name their predecessors."""
+    The same images with the same weights give the same objects, which are not sent again: see `resend`.
+
+    Other weights, or late slices, give new objects that name their predecessors."""
     config = options(context).load()
     wanted = Wanted(
         study_instance_uid=study,
@@ -59,17 +62,22 @@ def replay(
         state=state,
     )
     if wanted == Wanted() and folder is None:
-        raise ConfigError("Nothing was named.", hint="Name a study, --series, --accession, --since, --state or --folder.")
+        raise ConfigError(
+            "Nothing was named.", hint="Name a study, --series, --accession, --since, --state or --folder."
+        )
     with queue(config) as db:
         if from_pacs is not None:
-            wanted = Wanted(series_instance_uids=_pull(config, db, from_pacs, wanted, accession, dry_run))
+            pulled = _pull(config, db, from_pacs, wanted, accession, dry_run, as_json)
+            wanted = Wanted(series_instance_uid=series, series_instance_uids=pulled)
+        elif folder is not None and dry_run:
+            _foretell(config, folder, wanted, why, as_json)
         elif folder is not None:
-            wanted = Wanted(series_instance_uids=_take_folder(config, db, folder, dry_run))
+            wanted = replace(wanted, series_instance_uids=_take_folder(config, db, folder))
         found = find(db, wanted)
         if not found:
             raise NothingFound("Nothing in the queue fits.", hint="`ichnode status` lists the newest series.")
         queued = _queue(db, found, weights, series, dry_run)
-        _print(found, queued, why, as_json, dry_run)
+        _print(_rows(found, queued), why, as_json, dry_run)
         if dry_run or not wait or not queued:
             raise typer.Exit(Exit.OK if queued else Exit.NO)
         ended = _follow(db, list(queued.values()), as_json)
@@ -78,9 +86,9 @@ def replay(
 
 
 def _pull(
-    config: Config, db: Database, name: str, wanted: Wanted, accession: str | None, dry_run: bool
+    config: Config, db: Database, name: str, wanted: Wanted, accession: str | None, dry_run: bool, as_json: bool
 ) -> tuple[str, ...]:
-    """Pulls the studies that fit from a PACS. Returns the UIDs of the series that came."""
+    """Pulls the studies that fit from a PACS. Returns the UIDs of the series that came. A dry run ends here."""
     pacs = next((p for p in config.pacs if p.name == name), None)
     if pacs is None:
         names = ", ".join(p.name for p in config.pacs) or "none"
@@ -95,7 +103,9 @@ def _pull(
     if not studies:
         raise NothingFound(f"{name} has no such study.")
     if dry_run:
-        for study in studies:
+        if as_json:
+            print_json([{"study": s.study_instance_uid, "date": s.study_date, "images": s.instances} for s in studies])
+        for study in [] if as_json else studies:
             text = f"{study.study_instance_uid}: {study.instances or '?'} images would be pulled from {name}"
             OUT.print(text, markup=False, soft_wrap=True)
         raise typer.Exit(Exit.OK)
@@ -106,12 +116,26 @@ def _pull(
     return tuple(sorted(series))
 
 
-def _take_folder(config: Config, db: Database, folder: Path, dry_run: bool) -> tuple[str, ...]:
+def _foretell(config: Config, folder: Path, wanted: Wanted, why: bool, as_json: bool) -> None:
+    """What would become of the files of a folder, without taking them in. Ends the verb."""
+    rows = [
+        {
+            "series": row.series_instance_uid,
+            "study": row.study_instance_uid,
+            "analysed": row.decision == Decision.ANALYSE or row.series_instance_uid == wanted.series_instance_uid,
+            "job": None,
+            "why": row.text,
+        }
+        for row in scan(folder, rules_of(config), preference_of(config), calling_ae=REPLAY_AE)
+        if wanted.study_instance_uid in (None, row.study_instance_uid)
+        and wanted.series_instance_uid in (None, row.series_instance_uid)
+    ]
+    _print(rows, why, as_json, dry_run=True)
+    raise typer.Exit(Exit.OK if any(row["analysed"] for row in rows) else Exit.NO)
+
+
+def _take_folder(config: Config, db: Database, folder: Path) -> tuple[str, ...]:
     """Takes the files of a folder in. Returns the UIDs of their series."""
-    if dry_run:
-        text = f"The files of {folder} would be taken in; `ichnode rules test {folder}` shows what would be analysed."
-        OUT.print(text, markup=False, soft_wrap=True)
-        raise typer.Exit(Exit.OK)
     taken = take_folder(config, db, folder)
     for name, reason in taken.refused.items():
         ERR.print(f"{name}: {reason}", markup=False, soft_wrap=True)
@@ -143,27 +167,32 @@ def _queue(
     return waiting | dict(zip(again, made, strict=True))
 
 
-def _print(found: Sequence[Replayable], queued: dict[int, int], why: bool, as_json: bool, dry_run: bool) -> None:
-    rows = [
+def _rows(found: Sequence[Replayable], queued: dict[int, int]) -> list[dict[str, Any]]:
+    return [
         {
             "series": row.series_instance_uid,
             "study": row.study_instance_uid,
-            "row": row.series_id,
             "analysed": row.series_id in queued,
             "job": queued.get(row.series_id) or None,
             "why": _reason(row, row.series_id in queued),
         }
         for row in found
     ]
+
+
+def _print(rows: Sequence[dict[str, Any]], why: bool, as_json: bool, dry_run: bool) -> None:
+    """Each series with its job; with ``why`` those without one too."""
     if as_json:
         print_json(rows)
         return
-    table = Table("series", "job", "why", box=None)
     for row in rows:
         if row["analysed"] or why:
-            job = "would be queued" if dry_run and row["analysed"] else str(row["job"] or "none")
-            table.add_row(str(row["row"]), job, str(row["why"]))
-    OUT.print(table, markup=False)
+            job = "no job" if not row["analysed"] else "would be queued" if dry_run else f"job {row['job']}"
+            OUT.print(f"{job}: {row['why']}", markup=False, soft_wrap=True, style="bold" if row["analysed"] else None)
+            OUT.print(f"  series {row['series']}", markup=False, soft_wrap=True)
+    left = sum(not row["analysed"] for row in rows)
+    if left and not why:
+        OUT.print(f"{left} series are not analysed; --why lists them.")
 
 
 def _reason(row: Replayable, is_queued: bool) -> str:
@@ -186,5 +215,5 @@ def _follow(db: Database, job_ids: Sequence[int], as_json: bool) -> dict[int, tu
             if len(ended) < len(job_ids):
                 pause.wait(POLL_S)
     for job_id, (state, text) in sorted(ended.items()):
-        (ERR if as_json else OUT).print(f"job {job_id} {state}: {text}", markup=False)
+        (ERR if as_json else OUT).print(f"job {job_id} {state}: {text}", markup=False, soft_wrap=True)
     return ended

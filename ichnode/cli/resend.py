@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
-from ichnode.cli.context import OUT, Exit, options, queue
-from ichnode.cli.show import NothingFound
+from ichnode.cli.context import OUT, Exit, NothingFound, options, queue
+from ichnode.domain.errors import ConfigError
 from ichnode.queue import outbox, views
 
 
 def resend(
     context: typer.Context,
     what: Annotated[
-        str | None, typer.Argument(metavar="[JOB|STUDY|SERIES]", help="A job number, or a study or series UID.")
+        str | None, typer.Argument(metavar="JOB|STUDY|SERIES", help="A job number, or a study or series UID.")
     ] = None,
     to: Annotated[str | None, typer.Option("--to", metavar="NAME", help="Only to this destination.")] = None,
     dead: Annotated[bool, typer.Option("--dead", help="Everything that was refused for good, and only that.")] = False,
@@ -22,13 +22,13 @@ def resend(
     config = options(context).load()
     if to is not None and to not in {destination.name for destination in config.destination}:
         names = ", ".join(destination.name for destination in config.destination) or "none"
-        raise NothingFound(f"No destination is called {to}.", hint=f"Configured are: {names}.")
+        raise ConfigError(f"No destination is called {to}.", hint=f"Configured are: {names}.")
     if what is None and not dead:
-        raise NothingFound("Nothing was named.", hint="Name a job, a study or a series, or say --dead.")
+        raise ConfigError("Nothing was named.", hint="Name a job, a study or a series, or say --dead.")
     with queue(config) as db:
         series = views.series_of(db, what) if what is not None else None
         if series == []:
-            raise NothingFound(f"The queue knows nothing of {what}.")
+            raise NothingFound(f"The queue knows nothing of {what}.", hint="`ichnode status` lists the newest.")
         job_ids = views.job_ids(db, series)
         count = outbox.resend(db, job_ids=job_ids, destination=to, only_dead=dead, now=time.time())
     OUT.print(f"{count} objects will be sent again.")

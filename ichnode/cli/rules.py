@@ -7,8 +7,7 @@ import typer
 from rich.table import Table
 
 from ichnode.app import preference_of, rules_of
-from ichnode.cli.context import OUT, AsJson, Exit, options, print_json
-from ichnode.domain.errors import Rejected
+from ichnode.cli.context import OUT, AsJson, Exit, NothingFound, options, print_json
 from ichnode.domain.states import Decision
 from ichnode.receive.scan import scan
 
@@ -21,9 +20,11 @@ def _rules() -> None:
 
 
 @app.command("test")
-def test_rules(
+def rules_test(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A folder of DICOM files.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False, help="A folder of DICOM files.")
+    ],
     calling_ae: Annotated[str, typer.Option(help="As if sent by this AE title.")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -33,7 +34,7 @@ def test_rules(
     config = options(context).load()
     found = scan(folder, rules_of(config), preference_of(config), calling_ae=calling_ae)
     if not found:
-        raise Rejected(f"{folder} holds no DICOM image.", hint="Name a folder with DICOM files, at any depth.")
+        raise NothingFound(f"{folder} holds no DICOM image.", hint="Name a folder with DICOM files, at any depth.")
     rows = [
         {
             "study": row.study_instance_uid,

@@ -7,15 +7,17 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
-from ichnode.cli.context import ERR, OUT, AsJson, Exit, print_json
+from ichnode.cli.context import ERR, OUT, AsJson, Exit, NothingFound, print_json
 from ichnode.cli.peer import CalledAE, CallingAE, PeerAddress, parse_peer
 from ichnode.deliver.classify import Outcome
+from ichnode.deliver.parcel import dicom_files
 from ichnode.deliver.send import send as send_files
-from ichnode.domain.errors import Rejected
 
 
 def send(
-    folder: Annotated[Path, typer.Argument(exists=True, help="A DICOM file, or a folder of them at any depth.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", exists=True, help="A DICOM file, or a folder of them at any depth.")
+    ],
     to: PeerAddress,
     called: CalledAE = "ICHNODE",
     calling: CallingAE = "ICHNODE-SEND",
@@ -25,19 +27,21 @@ def send(
     peer = parse_peer(to, called, calling)
     paths = sorted(p for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else [folder]
     if not paths:
-        raise Rejected(f"{folder} holds no files.")
+        raise NothingFound(f"{folder} holds no files.")
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     answers = send_files(paths, peer)
-    for answer in track(answers, total=len(paths), description=f"to {peer.host}:{peer.port}", console=ERR, transient=True):
+    for answer in track(
+        answers, total=len(paths), description=f"to {peer.host}:{peer.port}", console=ERR, transient=True
+    ):
         counts[answer.outcome.value] += 1
         if answer.outcome != Outcome.SENT:
-            reasons[answer.reason] += 1
+            reasons[answer.reason.removeprefix(f"{peer.name}: ")] += 1
     arrived = counts[Outcome.SENT.value]
     if as_json:
         print_json({"files": len(paths), "sent": arrived, "not_sent": dict(reasons)})
     else:
         OUT.print(f"{arrived} of {len(paths)} files arrived at {peer.host}:{peer.port}.")
         for reason, count in reasons.most_common():
-            OUT.print(f"  {count} not: {reason}", markup=False)
+            OUT.print(f"  {count} not: {reason}", markup=False, soft_wrap=True)
     raise typer.Exit(Exit.OK if arrived == len(paths) else Exit.NO)

@@ -5,8 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ichnode.cli.context import OUT, AsJson, Exit, clock, options, print_json, queue
-from ichnode.domain.errors import ConfigError
+from ichnode.cli.context import OUT, AsJson, Exit, NothingFound, clock, options, print_json, queue
 from ichnode.queue import views
 
 
@@ -30,17 +29,19 @@ def show(
     raise typer.Exit(Exit.OK)
 
 
-class NothingFound(ConfigError):
-    """What the command line names does not exist."""
-
-
 def _print(row: dict[str, Any]) -> None:
-    OUT.print(f"series {row['id']}, revision {row['revision']}: {row['instances']} images, {row['state']}", style="bold")
+    OUT.print(
+        f"series {row['id']}, revision {row['revision']}: {row['instances']} images, {row['state']}", style="bold"
+    )
     lines = [f"  study  {row['study_instance_uid']}", f"  series {row['series_instance_uid']}"]
     if row["decision_text"]:
         lines.append(f"  {row['decision']}: {row['decision_text']}")
-    lines += [f"  job {job['id']} {job['kind']}: {job['state']} {job['reason']}".rstrip() for job in row["jobs"]]
-    lines += [f"  {out['kind']} {out['number']}: {out['path']}  {out['sop_instance_uid']}" for out in row["outputs"]]
+    for job in row["jobs"]:
+        reason = f": {job['reason']}" if job["reason"] else ""
+        lines.append(f"  job {job['id']} ({job['kind']}) {job['state']}{reason}")
+    for out in row["outputs"]:
+        sent = [f"{d['destination']} {d['state']}" for d in row["deliveries"] if d["output_id"] == out["id"]]
+        lines.append(f"  {out['kind']} {out['number']}: {', '.join(sent) or 'no destination'}  {out['path']}")
     for line in lines:
         OUT.print(line, markup=False, soft_wrap=True)
     OUT.print("  history", style="bold")

@@ -1,12 +1,14 @@
 """``ichnode status``: the queue at a glance."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Final
 
 import typer
 from rich.table import Table
 
 from ichnode.cli.context import OUT, AsJson, Exit, ago, options, print_json, queue
-from ichnode.domain.states import DeliveryState, JobState
+from ichnode.domain.states import DeliveryState, JobState, SeriesState
 from ichnode.queue import views
 
 
@@ -25,20 +27,23 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
 
 def _print(now: views.Status) -> None:
     waiting = sum(now.jobs.get(state, 0) for state in (JobState.QUEUED, JobState.RUNNING))
-    OUT.print(f"{now.instances} images kept, {now.series.get('receiving', 0)} series still arriving, {waiting} jobs wait", end="")
-    OUT.print(f" (oldest: {ago(now.oldest_waiting_at)})" if now.oldest_waiting_at else "")
+    oldest = f" (the oldest from {ago(now.oldest_waiting_at)})" if now.oldest_waiting_at else ""
+    arriving = now.series.get(SeriesState.RECEIVING, 0)
+    OUT.print(f"{now.instances} images kept, {arriving} series still arriving, {waiting} jobs wait or run{oldest}")
     for name, states in now.deliveries.items():
         parts = [f"{states.get(state, 0)} {word}" for state, word in _DELIVERY_WORDS.items()]
-        OUT.print(f"to {name}: " + ", ".join(parts))
-    for text in _alarms(now):
-        OUT.print(f"ALARM  {text}", style="bold red", markup=False)
-    table = Table("series", "rev", "first slice", "state", "decision", "job", "result or reason", box=None)
+        OUT.print(f"to {name}: " + ", ".join(parts), markup=False)
+    alarms = _alarms(now)
+    for text in alarms[:MOST_ALARMS]:
+        OUT.print(f"ALARM  {text}", style="bold red", markup=False, soft_wrap=True)
+    if len(alarms) > MOST_ALARMS:
+        OUT.print(f"ALARM  and {len(alarms) - MOST_ALARMS} more: --json lists them all", style="bold red")
+    table = Table("job", "state", "first slice", "rev", "result or reason", box=None)
     for row in now.recent:
         job = row["jobs"][-1] if row["jobs"] else None
         text = job["reason"] if job and job["reason"] else row["decision_text"] or row["settled_text"]
-        cells = [row["id"], row["revision"], ago(row["first_at"]), row["state"], row["decision"]]
-        job_text = f"{job['id']} {job['state']}" if job else ""
-        table.add_row(*[str(cell) for cell in cells], job_text, text, style=None)
+        state = job["state"] if job else _SERIES_WORDS.get(row["state"], row["state"])
+        table.add_row(str(job["id"]) if job else "-", state, ago(row["first_at"]), str(row["revision"]), text)
     if now.recent:
         OUT.print(table, markup=False)
 
@@ -49,7 +54,12 @@ def _alarms(now: views.Status) -> list[str]:
     return texts + [f"in quarantine, {ago(q['at'])}: {q['reason']} ({q['path']})" for q in now.quarantined]
 
 
-_DELIVERY_WORDS = {
+MOST_ALARMS: Final = 10
+_SERIES_WORDS: Final[Mapping[str, str]] = {
+    SeriesState.RECEIVING: "arriving",
+    SeriesState.SETTLED: "complete",  # and waits for the other series of its study
+}
+_DELIVERY_WORDS: Final = {
     DeliveryState.PENDING: "to go",
     DeliveryState.SENT: "delivered",
     DeliveryState.DEAD: "refused for good",

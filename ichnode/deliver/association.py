@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from socket import socket
+from socket import IPPROTO_TCP, TCP_NODELAY, socket
 from typing import Any, Final
 
 from pynetdicom import AE, evt
@@ -131,6 +131,8 @@ def _request(
     def _on_open(event: evt.Event) -> None:
         # pynetdicom lifts the socket's time limit once connected: a peer that stops reading would block us for ever.
         event.assoc.dul.socket.socket.settimeout(timeouts.network_s)
+        # A message is two or more small writes: Nagle's algorithm and a delayed ACK cost 40 ms each.
+        event.assoc.dul.socket.socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         connected.append(time.monotonic())
 
     started = time.monotonic()

@@ -176,7 +176,7 @@ def _ended(counts: PullResult, status: int, prefix: str) -> PullResult:
         return replace(counts, ok=True)
     if status == MOVE_DESTINATION_UNKNOWN:
         return replace(counts, reason=f"{prefix} 0x{status:04X}: it does not know the destination's AE title")
-    return replace(counts, reason=f"{prefix} 0x{status:04X}: {counts.failed} instances failed")
+    return replace(counts, reason=f"{prefix} 0x{status:04X} and {counts.failed} failed instances")
 
 
 def _identifier(query: StudyQuery) -> Dataset:

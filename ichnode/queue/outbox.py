@@ -13,6 +13,7 @@ from ichnode.queue.audit import Entity, note
 from ichnode.queue.database import Database, inserted_id
 from ichnode.queue.tables import DELIVERIES, JOBS, OUTPUTS, SERIES
 
+PATIENCE: Final = 3  # attempts after which an object no longer holds up those behind it: better a late SEG than no SR
 ORDER: Final = {kind: i for i, kind in enumerate(ObjectKind)}  # SEG, then SR, then SC
 
 
@@ -60,7 +61,8 @@ def add_outputs(
 
 def due(db: Database, destination: str, *, now: float) -> list[Due]:
     """The objects of one study that should go to ``destination`` now: the most urgent study, each job's objects in
-    the order SEG, SR, SC. An object waits while one before it in its job's order waits."""
+    the order SEG, SR, SC. An object waits while one before it in its job's order waits, unless that one was tried
+    PATIENCE times."""
     query = (
         select(DELIVERIES, OUTPUTS, JOBS.c.priority, SERIES.c.study_instance_uid)
         .join(OUTPUTS, DELIVERIES.c.output_id == OUTPUTS.c.id)
@@ -74,9 +76,10 @@ def due(db: Database, destination: str, *, now: float) -> list[Due]:
     ready: list[Row[tuple[object, ...]]] = []
     for _, of_job in groupby(rows, key=lambda r: r.job_id):
         for row in of_job:
-            if row.next_at > now:
+            if row.next_at <= now:
+                ready.append(row)
+            elif row.attempts < PATIENCE:
                 break
-            ready.append(row)
     return [_due(row) for row in ready if row.study_instance_uid == ready[0].study_instance_uid]
 
 

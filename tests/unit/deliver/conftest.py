@@ -37,7 +37,7 @@ SOP_CLASSES = {
     ObjectKind.SC: SecondaryCaptureImageStorage,
 }
 
-QUICK = Timeouts(connect_s=0.5, acse_s=0.5, dimse_s=0.5, network_s=0.5)
+PATIENT = Timeouts(connect_s=10, acse_s=10, dimse_s=10, network_s=10)
 
 
 def dicom_bytes(
@@ -226,10 +226,10 @@ def add_result(db: Database, outputs: Path) -> Callable[..., list[str]]:
 
 @pytest.fixture
 def destination() -> Callable[..., Destination]:
-    """A destination with quick limits."""
+    """A destination; its limits bear a loaded machine."""
 
     def make(peer: Peer, **options: object) -> Destination:
-        settings = {"timeouts": QUICK, "backoff": Backoff(first_s=60, max_s=3600)}
+        settings = {"timeouts": PATIENT, "backoff": Backoff(first_s=60, max_s=3600)}
         return Destination(peer=peer, **(settings | options))
 
     return make

@@ -12,13 +12,13 @@ QUICK = Timeouts(connect_s=0.5, acse_s=0.5, dimse_s=0.5, network_s=0.5)
 
 
 def test_a_peer_that_is_there(start_scp):
-    result = echo(start_scp().peer, timeouts=QUICK)
+    result = echo(start_scp().peer)
     assert (result.ok, result.reason) == (True, "")
     assert 0 < result.seconds < 5
 
 
 def test_a_peer_that_is_not_there(free_port):
-    result = echo(Peer(name="pacs", host="127.0.0.1", port=free_port, ae_title="PACS"), timeouts=QUICK)
+    result = echo(Peer(name="pacs", host="127.0.0.1", port=free_port, ae_title="PACS"))
     assert not result.ok
     assert "no connection" in result.reason
 
@@ -30,7 +30,7 @@ def test_a_peer_that_says_nothing_is_given_up_in_time(silent_peer):
 
 
 def test_a_peer_that_does_not_echo(start_scp):
-    result = echo(start_scp(classes={CTImageStorage: [ExplicitVRLittleEndian]}).peer, timeouts=QUICK)
+    result = echo(start_scp(classes={CTImageStorage: [ExplicitVRLittleEndian]}).peer)
     assert (result.ok, result.reason) == (False, "pacs does not support C-ECHO")
 
 
@@ -42,6 +42,6 @@ def test_a_peer_that_does_not_echo(start_scp):
     ],
 )
 def test_a_peer_that_fails_the_echo(start_scp, on_echo, sentence):
-    result = echo(start_scp(handlers=[(evt.EVT_C_ECHO, on_echo)]).peer, timeouts=QUICK)
+    result = echo(start_scp(handlers=[(evt.EVT_C_ECHO, on_echo)]).peer)
     assert not result.ok
     assert sentence in result.reason

@@ -14,6 +14,7 @@ import pytest
 from pydicom.uid import SegmentationStorage
 from sqlalchemy import select
 
+from ichnode.deliver.association import Timeouts
 from ichnode.deliver.backoff import Backoff
 from ichnode.deliver.loop import OUTAGE_MAX_S, Deliverer, deliver_due
 from ichnode.domain.errors import Retryable
@@ -22,7 +23,8 @@ from ichnode.domain.states import DeliveryState
 from ichnode.queue import outbox
 from ichnode.queue.tables import AUDIT, DELIVERIES, OUTPUTS
 
-DEADLINE_S = 20
+DEADLINE_S = 30
+QUICK = Timeouts(connect_s=0.5, acse_s=0.5, dimse_s=0.5, network_s=0.5)  # for peers that hang
 
 
 def _round(db, destination, outputs, now=0.0, stop=None, rng=None):
@@ -221,7 +223,7 @@ def test_the_log_names_ids_only(db, outputs, add_result, start_scp, destination,
 
 def test_a_dead_destination_does_not_delay_another(db, outputs, add_result, start_scp, silent_peer, destination):
     scp = start_scp()
-    pacs, silent = destination(scp.peer), destination(silent_peer, objects=frozenset({ObjectKind.SR}))
+    pacs, silent = destination(scp.peer), destination(silent_peer, objects=frozenset({ObjectKind.SR}), timeouts=QUICK)
     uids = add_result("1.2", pacs, silent)
     deliverer = Deliverer(db, [silent, pacs], outputs, poll_s=0.05)
     deliverer.start()
@@ -249,7 +251,9 @@ def test_deliveries_go_once_the_peer_is_back(db, outputs, add_result, start_scp,
     assert scp.uids == uids
 
 
-def test_an_error_of_our_own_does_not_end_the_thread(db, outputs, add_result, start_scp, destination, monkeypatch):
+def test_an_error_of_our_own_does_not_end_the_thread(
+    db, outputs, add_result, start_scp, destination, monkeypatch, caplog
+):
     monkeypatch.setattr("ichnode.deliver.loop.ERROR_PAUSE_S", 0.05)
     pacs = destination(start_scp().peer)
     add_result("1.2", pacs)
@@ -257,6 +261,7 @@ def test_an_error_of_our_own_does_not_end_the_thread(db, outputs, add_result, st
     deliverer = Deliverer(db, [pacs], outputs, poll_s=0.05)
     deliverer.start()
     try:
+        _until(lambda: "The outputs folder" in caplog.text)
         outputs.with_name("unmounted").rename(outputs)
         _until(lambda: _count(db, DeliveryState.SENT) == 3)
     finally:

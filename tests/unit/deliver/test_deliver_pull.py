@@ -15,12 +15,10 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelMove as Move,
 )
 
-from ichnode.deliver.association import Timeouts
 from ichnode.deliver.pull import FoundStudy, StudyQuery, find_studies, get, move
 from ichnode.domain.errors import ConfigError, Retryable
 from ichnode.domain.outputs import Peer
 
-QUICK = Timeouts(connect_s=0.5, acse_s=0.5, dimse_s=1, network_s=1)
 SYNTAX = [ExplicitVRLittleEndian]
 SC = SecondaryCaptureImageStorage
 STORAGE = [build_context(SC, ExplicitVRLittleEndian)]
@@ -62,7 +60,7 @@ def test_studies_are_found_by_what_was_asked_for(start_archive):
 
     scp = start_archive((evt.EVT_C_FIND, on_find))
 
-    found = find_studies(scp.peer, StudyQuery(date_from="20240101", date_to="20240131"), timeouts=QUICK)
+    found = find_studies(scp.peer, StudyQuery(date_from="20240101", date_to="20240131"))
 
     assert found == [
         FoundStudy(study_instance_uid="1.2", study_date="20240131", modalities=("CT", "SR"), series=2, instances=33),
@@ -84,7 +82,7 @@ def test_a_query_that_fails_half_way_is_not_taken_as_the_whole_list(start_archiv
         yield 0xA700, None
 
     with pytest.raises(Retryable, match="pacs answered C-FIND with 0xA700"):
-        find_studies(start_archive((evt.EVT_C_FIND, on_find)).peer, StudyQuery(accession_number="A1"), timeouts=QUICK)
+        find_studies(start_archive((evt.EVT_C_FIND, on_find)).peer, StudyQuery(accession_number="A1"))
 
 
 def test_a_query_whose_peer_aborts_is_not_taken_as_the_whole_list(start_archive):
@@ -93,15 +91,15 @@ def test_a_query_whose_peer_aborts_is_not_taken_as_the_whole_list(start_archive)
         event.assoc.abort(block=False)
 
     with pytest.raises(Retryable, match="aborted"):
-        find_studies(start_archive((evt.EVT_C_FIND, on_find)).peer, StudyQuery(accession_number="A1"), timeouts=QUICK)
+        find_studies(start_archive((evt.EVT_C_FIND, on_find)).peer, StudyQuery(accession_number="A1"))
 
 
 def test_a_peer_that_cannot_be_queried_says_so(start_scp, free_port):
     query = StudyQuery(accession_number="A1")
     with pytest.raises(Retryable, match="pacs does not offer C-FIND"):
-        find_studies(start_scp().peer, query, timeouts=QUICK)
+        find_studies(start_scp().peer, query)
     with pytest.raises(Retryable, match="no connection"):
-        find_studies(Peer(name="pacs", host="127.0.0.1", port=free_port, ae_title="PACS"), query, timeouts=QUICK)
+        find_studies(Peer(name="pacs", host="127.0.0.1", port=free_port, ae_title="PACS"), query)
 
 
 def test_a_study_is_moved_to_the_node(start_archive, start_scp, make_file):
@@ -116,7 +114,7 @@ def test_a_study_is_moved_to_the_node(start_archive, start_scp, make_file):
         for file in files:
             yield 0xFF00, file
 
-    result = move(start_archive((evt.EVT_C_MOVE, on_move)).peer, "1.2", "ICHNODE", timeouts=QUICK)
+    result = move(start_archive((evt.EVT_C_MOVE, on_move)).peer, "1.2", "ICHNODE")
 
     assert (result.ok, result.completed, result.failed, result.warning, result.reason) == (True, 2, 0, 0, "")
     assert asked == [("ICHNODE", "1.2")]
@@ -127,7 +125,7 @@ def test_a_move_to_an_ae_title_that_the_pacs_does_not_know(start_archive):
     def on_move(_):
         yield None, None
 
-    result = move(start_archive((evt.EVT_C_MOVE, on_move)).peer, "1.2", "ICHNODE", timeouts=QUICK)
+    result = move(start_archive((evt.EVT_C_MOVE, on_move)).peer, "1.2", "ICHNODE")
     assert not result.ok
     assert result.reason == "pacs answered C-MOVE with 0xA801: it does not know the destination's AE title"
 
@@ -142,9 +140,9 @@ def test_a_move_of_which_some_failed_is_not_ok(start_archive, start_scp, make_fi
         for file in files:
             yield 0xFF00, file
 
-    result = move(start_archive((evt.EVT_C_MOVE, on_move)).peer, "1.2", "ICHNODE", timeouts=QUICK)
+    result = move(start_archive((evt.EVT_C_MOVE, on_move)).peer, "1.2", "ICHNODE")
     assert (result.ok, result.completed, result.failed) == (False, 1, 1)
-    assert result.reason == "pacs answered C-MOVE with 0xB000: 1 instances failed"
+    assert result.reason == "pacs answered C-MOVE with 0xB000 and 1 failed instances"
 
 
 def test_a_study_is_fetched_over_one_association(start_archive, make_file):
@@ -161,7 +159,7 @@ def test_a_study_is_fetched_over_one_association(start_archive, make_file):
         stored.append(str(event.request.AffectedSOPInstanceUID))
         return 0x0000
 
-    result = get(start_archive((evt.EVT_C_GET, on_get)).peer, "1.2", on_store, STORAGE, timeouts=QUICK)
+    result = get(start_archive((evt.EVT_C_GET, on_get)).peer, "1.2", on_store, STORAGE)
 
     assert (result.ok, result.completed) == (True, 2)
     assert stored == ["1.2.1", "1.2.2"]
@@ -174,6 +172,6 @@ def test_a_get_that_breaks_off_says_how_far_it_came(start_archive, make_file):
         event.assoc.abort(block=False)
 
     peer = start_archive((evt.EVT_C_GET, on_get)).peer
-    result = get(peer, "1.2", lambda _: 0x0000, STORAGE, timeouts=QUICK)
+    result = get(peer, "1.2", lambda _: 0x0000, STORAGE)
     assert (result.ok, result.completed) == (False, 1)
     assert "during C-GET" in result.reason

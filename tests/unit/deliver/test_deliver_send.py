@@ -28,11 +28,11 @@ from ichnode.deliver.send import send
 from ichnode.domain.outputs import Peer
 
 SC = SecondaryCaptureImageStorage
-QUICK = Timeouts(connect_s=0.5, acse_s=0.5, dimse_s=0.5, network_s=0.5)
+QUICK = Timeouts(connect_s=0.5, acse_s=0.5, dimse_s=0.5, network_s=0.5)  # for peers that hang
 
 
 def _send(files, peer, **options):
-    return list(send(files, peer, **({"timeouts": QUICK} | options)))
+    return list(send(files, peer, **options))
 
 
 def _outcomes(answers):
@@ -87,6 +87,16 @@ def test_a_kind_of_object_that_the_peer_does_not_take_is_dead_and_the_rest_goes(
     answers = _send([make_file("1.1", sop_class_uid=Comprehensive3DSRStorage), make_file("1.2")], scp.peer)
     assert _outcomes(answers) == [Outcome.DEAD, Outcome.SENT]
     assert answers[0].reason == "Comprehensive 3D SR Storage: the SOP class is not supported"
+
+
+def test_each_object_is_told_why_its_own_kind_was_refused(start_scp, make_file):
+    scp = start_scp(classes={Comprehensive3DSRStorage: [JPEG2000Lossless], SC: [ExplicitVRLittleEndian]})
+    kinds = [SegmentationStorage, Comprehensive3DSRStorage]
+    answers = _send([make_file(f"1.{i}", sop_class_uid=kind) for i, kind in enumerate(kinds)], scp.peer)
+    assert [a.reason for a in answers] == [
+        "Segmentation Storage: the SOP class is not supported",
+        "Comprehensive 3D SR Storage: none of the offered transfer syntaxes is supported",
+    ]
 
 
 def test_a_peer_that_takes_none_of_the_kinds_answers_for_each(start_scp, make_file):
@@ -174,7 +184,7 @@ def test_a_peer_with_too_many_associations_is_tried_again(busy_peer, make_file):
 
 def test_a_peer_that_never_answers_the_request_is_given_up_in_time(silent_peer, make_file):
     started = time.monotonic()
-    [answer] = _send([make_file()], silent_peer)
+    [answer] = _send([make_file()], silent_peer, timeouts=QUICK)
     assert time.monotonic() - started < 3
     assert answer.outcome == Outcome.UNREACHABLE
     assert answer.reason.endswith("did not answer the association request within 0.5 s")
@@ -189,7 +199,7 @@ def test_a_peer_that_never_answers_the_store_is_given_up_in_time(start_scp, make
 
     scp = start_scp(hang)
     started = time.monotonic()
-    answers = _send([make_file("1.1"), make_file("1.2")], scp.peer)
+    answers = _send([make_file("1.1"), make_file("1.2")], scp.peer, timeouts=QUICK)
     took = time.monotonic() - started
     released.set()
     assert took < 5
@@ -211,7 +221,7 @@ def test_a_peer_that_stops_reading_does_not_block(start_scp, make_file):
     with file.open("ab") as tail:
         tail.truncate(file.stat().st_size + 30_000_000)
     answers = []
-    sender = Thread(target=lambda: answers.extend(_send([file], scp.peer)), daemon=True)
+    sender = Thread(target=lambda: answers.extend(_send([file], scp.peer, timeouts=QUICK)), daemon=True)
     sender.start()
     sender.join(15)  # the wait for the answer, which grows with the size, would be 5 minutes
     released.set()
@@ -264,7 +274,7 @@ def test_an_abort_while_an_object_is_being_prepared_does_not_hang(start_scp, mak
 
     monkeypatch.setattr(pynetdicom_association, "split_dataset", slow_split)
     started = time.monotonic()
-    answers = _send([make_file("1.1"), make_file("1.2")], scp.peer, timeouts=Timeouts())
+    answers = _send([make_file("1.1"), make_file("1.2")], scp.peer)
     assert _outcomes(answers) == [Outcome.SENT, Outcome.AGAIN]
     assert time.monotonic() - started < 10
 
@@ -274,7 +284,7 @@ def test_whoever_stops_early_releases_the_association(start_scp, make_file):
     aborted = Event()
     handlers = [(evt.EVT_RELEASED, lambda _: ended.set()), (evt.EVT_ABORTED, lambda _: aborted.set())]
     scp = start_scp(handlers=handlers)
-    with closing(send([make_file("1.1"), make_file("1.2")], scp.peer, timeouts=QUICK)) as answers:
+    with closing(send([make_file("1.1"), make_file("1.2")], scp.peer)) as answers:
         next(answers)
     assert ended.wait(5)
     assert not aborted.is_set()

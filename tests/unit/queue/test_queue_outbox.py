@@ -51,6 +51,16 @@ def test_an_object_waits_while_one_before_it_waits(db, add_job):
     assert outbox.due(db, "pacs", now=50)[0].attempts == 1
 
 
+def test_an_object_that_is_refused_again_and_again_does_not_hold_up_the_report_for_ever(db, add_job):
+    add_job()
+    work(db, [output(kind) for kind in ObjectKind], [ALL])
+    seg = outbox.due(db, "pacs", now=10)[0]
+    for attempt in range(outbox.PATIENCE):
+        assert kinds(db, now=20 + attempt) == (["SEG1", "SR1", "SC1"] if attempt == 0 else [])
+        outbox.again(db, seg.delivery_id, reason="0x0110", next_at=999, now=20 + attempt)
+    assert kinds(db, now=30) == ["SR1", "SC1"]
+
+
 def test_what_is_sent_or_dead_does_not_hold_up_the_rest(db, add_job):
     add_job()
     work(db, [output(kind) for kind in ObjectKind], [ALL])
