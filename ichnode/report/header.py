@@ -74,8 +74,6 @@ def graft(dataset: Dataset, source: Dataset) -> None:
             value = b""
         if value or keyword in REQUIRED:
             _put_raw(dataset, keyword, value)
-        elif keyword in dataset:
-            delattr(dataset, keyword)
     for keyword in OPTIONAL_SEQUENCES:
         items = _plain_items(source, keyword)
         if items:
@@ -83,8 +81,6 @@ def graft(dataset: Dataset, source: Dataset) -> None:
     terms = character_set(source)
     if terms:
         dataset.SpecificCharacterSet = terms
-    elif "SpecificCharacterSet" in dataset:
-        del dataset.SpecificCharacterSet
 
 
 def _file_meta(dataset: Dataset) -> FileMetaDataset:

@@ -163,7 +163,7 @@ def _readable(dataset: Dataset) -> Iterator[str]:
     try:
         READERS[str(dataset.SOPClassUID)](dataset)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
-        yield f"highdicom cannot read it ({error})"
+        yield f"highdicom cannot read it ({str(error).splitlines()[0]})"
 
 
 def _walk(dataset: Dataset, only: str | None = None, where: str = "") -> Iterator[tuple[str, Dataset]]:

@@ -24,7 +24,6 @@ from ichnode.report.uids import digest
 
 TRACKING_IDENTIFIER: Final = "ICH 1"
 RED: Final = (230, 30, 30)
-EQUAL_GAPS_MM: Final = 0.01  # gaps that differ by less are one spacing between slices
 
 
 def build_seg(source: Source, findings: Findings, context: Context) -> Dataset:
@@ -103,13 +102,11 @@ def _identify_segment_per_frame(seg: Dataset) -> None:
 
 def _state_spacing(seg: Dataset, geometry: Geometry) -> None:
     """Write the distance along the normal. highdicom leaves it out of a tilted stack, and readers then take the table
-    step, which overstates volumes by 1/cos(tilt). Unequal gaps have no one spacing: nothing is stated.
+    step, which overstates volumes by 1/cos(tilt). Unequal gaps have no one spacing: highdicom states none, nor do we.
     """
-    measures = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
-    if np.ptp(geometry.gaps_mm) < EQUAL_GAPS_MM:
+    if not geometry.is_unequal:
+        measures = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
         measures.SpacingBetweenSlices = decimal(round(float(geometry.gaps_mm.mean()), 5))
-    elif "SpacingBetweenSlices" in measures:
-        del measures.SpacingBetweenSlices
 
 
 def _fix_dimension_uid(seg: Dataset, context: Context) -> None:

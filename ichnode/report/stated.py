@@ -1,9 +1,12 @@
-"""What a header states, in the bytes in which it states it: nothing is decoded, so nothing is lost."""
+"""What a header states, in the bytes in which it states it: nothing is decoded, so nothing is lost.
+
+Hand in headers as they were read. Text that someone has decoded is encoded again with the character set it has.
+"""
 
 import warnings
 from typing import Final
 
-from pydicom.charset import convert_encodings, python_encoding
+from pydicom.charset import convert_encodings
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
@@ -40,13 +43,8 @@ def character_set(dataset: Dataset) -> list[str]:
     return [CHARACTER_SET_NAMES.get(term.upper(), term) for term in terms]
 
 
-def is_known_character_set(terms: list[str]) -> bool:
-    """Whether the standard defines every one of ``terms``."""
-    return all(term in python_encoding for term in terms)
-
-
 def python_encodings(stated: str | list[str]) -> list[str]:
-    """Python's names of the character sets ``stated``; Latin-1, which loses no byte, for those that nobody knows."""
+    """Python's names of the character sets ``stated``; Latin-1 for those that nobody knows."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns of each unknown name; the caller cannot mend it
         return convert_encodings(stated)
@@ -69,8 +67,9 @@ def _bytes(dataset: Dataset, tag: BaseTag) -> bytes:
 
 def _encoded(element: DataElement, dataset: Dataset) -> bytes:
     """The bytes of an element that someone has decoded: encoded with the character set that it was decoded with."""
-    stated = dataset.original_character_set or dataset.get("SpecificCharacterSet", "")
     buffer = DicomBytesIO()
     buffer.is_implicit_VR, buffer.is_little_endian = True, True
-    write_data_element(buffer, element, python_encodings([stated] if isinstance(stated, str) else list(stated)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a character set that nobody knows: both ways it is Latin-1
+        write_data_element(buffer, element, dataset.get("SpecificCharacterSet"))
     return buffer.getvalue()[8:]  # after a tag and a length of four bytes each: Implicit VR, PS3.5 7.1.3

@@ -4,16 +4,17 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.dataset import FileMetaDataset
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 from pydicom.uid import (
     CTImageStorage,
     EnhancedCTImageStorage,
-    ExplicitVRLittleEndian,
     SecondaryCaptureImageStorage,
 )
 
@@ -83,9 +84,7 @@ def ellipsoid(geometry: Geometry, centre_mm: np.ndarray = CENTRE_MM, radii_mm: n
         column[..., None] * geometry.column_spacing_mm * geometry.row_cosine
         + row[..., None] * geometry.row_spacing_mm * geometry.column_cosine
     )
-    return np.stack(
-        [(((origin + in_plane - centre_mm) / radii_mm) ** 2).sum(-1) < 1 for origin in geometry.origins_mm]
-    )
+    return np.stack([(((origin + in_plane - centre_mm) / radii_mm) ** 2).sum(-1) < 1 for origin in geometry.origins_mm])
 
 
 def head(geometry: Geometry, mask: np.ndarray) -> np.ndarray:
@@ -156,15 +155,6 @@ def case_of(
     return Case(Source(datasets=tuple(images), volume=volume), findings_of(volume, mask))
 
 
-def as_received(ds: Dataset, path: Path) -> Dataset:
-    """``ds`` written and read again, as it would lie on disk: its elements raw."""
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, ds.SOPInstanceUID
-    ds.save_as(path, enforce_file_format=True)
-    return dcmread(path)
-
-
 def axial() -> Case:
     geometry = stack()
     return case_of(list(reversed(single_frames("axial", geometry))), geometry, _sources("axial"))
@@ -203,13 +193,34 @@ def multiframe() -> Case:
     return case_of([ds], geometry, sources)
 
 
+CHINESE_NAME, CHINESE_STUDY = "Wang^XiaoDong=王^小东", "头颅CT平扫"
+GB2312_IN_ISO_2022 = {  # each part that has Chinese letters starts with the escape sequence, PS3.5 K.1
+    "PatientName": b"Wang^XiaoDong=\x1b$)A\xcd\xf5^\x1b$)A\xd0\xa1\xb6\xab ",
+    "StudyDescription": b"\x1b$)A\xcd\xb7\xc2\xadCT\xc6\xbd\xc9\xa8 ",
+}
+
+
+def with_bytes(dataset: Dataset, keyword: str, vr: str, value: bytes) -> None:
+    """Put an element as a file would have it."""
+    tag = Tag(keyword)
+    dataset[tag] = RawDataElement(tag, vr, len(value), value, 0, False, True)
+
+
+def declare_chinese(ds: Dataset, character_set: str | list[str]) -> None:
+    """A Chinese name and study. pydicom cannot write ISO 2022 IR 58 itself: these are the bytes."""
+    ds.SpecificCharacterSet = character_set
+    if character_set == ["", "ISO 2022 IR 58"]:
+        with_bytes(ds, "PatientName", "PN", GB2312_IN_ISO_2022["PatientName"])
+        with_bytes(ds, "StudyDescription", "LO", GB2312_IN_ISO_2022["StudyDescription"])
+    else:
+        ds.PatientName, ds.StudyDescription = CHINESE_NAME, CHINESE_STUDY
+
+
 def chinese(name: str, character_set: str | list[str]) -> Case:
     geometry = stack()
     images = single_frames(name, geometry)
     for ds in images:
-        ds.SpecificCharacterSet = character_set
-        ds.PatientName = "Wang^XiaoDong=王^小东"
-        ds.StudyDescription = "头颅CT平扫"
+        declare_chinese(ds, character_set)
     return case_of(images, geometry)
 
 
@@ -228,36 +239,42 @@ REAL = {"ge-tilt": "dicom/ge-tilt", "philips-5mm": "dicom/philips-study/S2010"}
 
 def real(name: str) -> Case:
     """A real series with the ellipsoid put in at the middle of its stack."""
+    paths, volume, mask = _real_volume(name)
+    images = tuple(dcmread(path, stop_before_pixels=True) for path in paths)
+    return Case(Source(datasets=images, volume=volume), findings_of(volume, mask))
+
+
+@cache
+def _real_volume(name: str) -> tuple[tuple[Path, ...], Volume, np.ndarray]:
+    """Files, ascending along the normal, their voxels and the ellipsoid; read once for all tests."""
     folder = DATA / REAL[name]
     if not folder.is_dir():
         pytest.skip(f"the real series {name} is not here: set ICHNODE_DATA to the folder of data that holds dicom/")
-    images = [dcmread(path) for path in sorted(folder.iterdir())]
-    cosines = np.array(images[0].ImageOrientationPatient, float)
+    images = {path: dcmread(path) for path in sorted(folder.iterdir())}
+    first = next(iter(images.values()))
+    cosines = np.array(first.ImageOrientationPatient, float)
     normal = np.cross(cosines[:3], cosines[3:])
-    images.sort(key=lambda ds: float(np.array(ds.ImagePositionPatient, float) @ normal))
+    paths = sorted(images, key=lambda path: float(np.array(images[path].ImagePositionPatient, float) @ normal))
+    ordered = [images[path] for path in paths]
     geometry = Geometry(
-        origins_mm=np.array([ds.ImagePositionPatient for ds in images], float),
+        origins_mm=np.array([ds.ImagePositionPatient for ds in ordered], float),
         row_cosine=cosines[:3],
         column_cosine=cosines[3:],
-        row_spacing_mm=float(images[0].PixelSpacing[0]),
-        column_spacing_mm=float(images[0].PixelSpacing[1]),
-        rows=images[0].Rows,
-        columns=images[0].Columns,
+        row_spacing_mm=float(first.PixelSpacing[0]),
+        column_spacing_mm=float(first.PixelSpacing[1]),
+        rows=first.Rows,
+        columns=first.Columns,
     )
-    middle = geometry.origins_mm[len(images) // 2] + 0.5 * geometry.row_spacing_mm * (
+    middle = geometry.origins_mm[len(ordered) // 2] + 0.5 * geometry.row_spacing_mm * (
         geometry.columns * geometry.row_cosine + geometry.rows * geometry.column_cosine
     )
-    mask = ellipsoid(geometry, middle + [22, 0, 0], np.array([14.0, 22.0, 20.0]))
-    hu = np.stack([ds.pixel_array * float(ds.RescaleSlope) + float(ds.RescaleIntercept) for ds in images])
+    mask = ellipsoid(geometry, middle + np.array([22.0, 0, 0]), np.array([14.0, 22.0, 20.0]))
+    hu = np.stack([ds.pixel_array * float(ds.RescaleSlope) + float(ds.RescaleIntercept) for ds in ordered])
     hu = np.where(mask, 62 + (hu - 33) / 2, hu).clip(-1024, 3071).astype(np.int16)
-    flags = frozenset(
-        flag
-        for flag, due in ((Flag.QF_TILT, geometry.is_tilted), (Flag.QF_UNEQUAL, geometry.is_unequal))
-        if due
-    )
-    sources = tuple(FrameSource(sop_instance_uid=str(ds.SOPInstanceUID)) for ds in images)
-    volume = Volume(hu=hu, geometry=geometry, sources=sources, flags=flags)
-    return Case(Source(datasets=tuple(images), volume=volume), findings_of(volume, mask))
+    due = {Flag.QF_TILT: geometry.is_tilted, Flag.QF_UNEQUAL: geometry.is_unequal}
+    sources = tuple(FrameSource(sop_instance_uid=str(ds.SOPInstanceUID)) for ds in ordered)
+    flags = frozenset(flag for flag, yes in due.items() if yes)
+    return tuple(paths), Volume(hu=hu, geometry=geometry, sources=sources, flags=flags), mask
 
 
 @pytest.fixture(params=[*SYNTHETIC, *REAL])
@@ -289,3 +306,15 @@ def scout() -> Dataset:
     ds.Modality = "OT"
     del ds.FrameOfReferenceUID, ds.PositionReferenceIndicator
     return ds
+
+
+@pytest.fixture
+def put_bytes() -> Callable[[Dataset, str, str, bytes], None]:
+    """Puts an element into a dataset as a file would have it."""
+    return with_bytes
+
+
+@pytest.fixture
+def put_chinese() -> Callable[[Dataset, str | list[str]], None]:
+    """Puts a Chinese name and study description into a dataset."""
+    return declare_chinese
