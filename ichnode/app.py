@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,13 +24,13 @@ from ichnode.domain.outputs import ObjectKind, Peer
 from ichnode.queue.database import Database, open_database
 from ichnode.queue.jobs import sweep_leases
 from ichnode.queue.views import series_uids
+from ichnode.receive.allow import AllowedPeer
 from ichnode.receive.by_hand import TakenIn, take_files
 from ichnode.receive.complete import Limits as SettleLimits
+from ichnode.receive.contexts import CT_CLASSES, TRANSFER_SYNTAXES
 from ichnode.receive.intake import adopt, take
 from ichnode.receive.pacs import PacsCounts
 from ichnode.receive.rules import DEFAULT_RULES, Rule
-from ichnode.receive.allow import AllowedPeer
-from ichnode.receive.contexts import CT_CLASSES, TRANSFER_SYNTAXES
 from ichnode.receive.scp import Receiver, ScpSettings, arrival_of
 from ichnode.receive.select import Preference
 from ichnode.receive.settle import Counts, SweepSettings, sweep

@@ -16,10 +16,15 @@ EXTRA: Final = ("job", "series", "delivery", "destination", "action", "attempt",
 
 
 def stop_on_signals() -> Event:
-    """An event that SIGTERM and SIGINT set."""
+    """An event that SIGTERM and SIGINT set; systemd is told at once that the service is stopping."""
     stop = Event()
+
+    def _on_signal(_number: int, _frame: object) -> None:
+        stop.set()
+        notify("STOPPING=1")
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, _on_signal)
     return stop
 
 

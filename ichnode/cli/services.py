@@ -22,5 +22,4 @@ def serve(config: Config, name: str, service: Callable[..., None]) -> None:
         notify("READY=1")
 
     service(config, stop, ready=ready, alive=watchdog.alive)
-    notify("STOPPING=1")
     log.info("%s has stopped", name, extra={"action": "stop"})

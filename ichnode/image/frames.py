@@ -55,7 +55,7 @@ def frames_of(datasets: Sequence[Dataset]) -> tuple[Frame, ...]:
 
     Raises Rejected where a frame does not say where it lies or what its numbers mean in HU.
     """
-    numbers = [_whole(dataset.get("InstanceNumber")) for dataset in datasets]
+    numbers = [_whole(_read(dataset, "InstanceNumber")) for dataset in datasets]
     named = None not in numbers and len(set(numbers)) == len(numbers)
     frames = []
     for ordinal, (dataset, number) in enumerate(zip(datasets, numbers, strict=True), start=1):
@@ -75,13 +75,13 @@ class _Header:
 
     def get(self, keyword: str) -> Any:
         if self.index is None:
-            return self.dataset.get(keyword)
+            return _read(self.dataset, keyword)
         keyword_in_group = KEYWORD_IN_GROUP.get(keyword, keyword)
         own = self.dataset.PerFrameFunctionalGroupsSequence[self.index]
         for groups in (own, *(self.dataset.get("SharedFunctionalGroupsSequence") or ())):
             sequence = groups.get(FUNCTIONAL_GROUPS[keyword])
-            if sequence and sequence[0].get(keyword_in_group) is not None:
-                return sequence[0].get(keyword_in_group)
+            if sequence and (value := _read(sequence[0], keyword_in_group)) is not None:
+                return value
         return None
 
     def numbers(self, keyword: str, count: int) -> tuple[float, ...] | None:
@@ -95,7 +95,7 @@ class _Header:
 
 
 def _headers(dataset: Dataset) -> Iterator[_Header]:
-    count = _whole(dataset.get("NumberOfFrames")) or 1
+    count = _whole(_read(dataset, "NumberOfFrames")) or 1
     groups = dataset.get("PerFrameFunctionalGroupsSequence")
     if not groups:
         if count > 1:
@@ -140,6 +140,14 @@ def _check_picture(dataset: Dataset, ordinal: int) -> None:
         raise Rejected(f"Object {ordinal} of the series is not an image.")
     if dataset.get("SamplesPerPixel", 1) != 1:
         raise Rejected(f"Image {ordinal} of the series is a colour picture, not a CT slice.")
+
+
+def _read(dataset: Dataset, keyword: str) -> Any:
+    """The attribute's value; None where it is absent, empty or written so that it cannot be read."""
+    try:
+        return dataset.get(keyword)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _whole(value: Any) -> int | None:

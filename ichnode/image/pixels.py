@@ -83,7 +83,7 @@ def _meant(stored: NDArray[Any], dataset: Dataset) -> NDArray[np.float64]:
     bits = int(dataset.BitsStored)
     values = stored.astype(np.int64)
     if not dataset.file_meta.TransferSyntaxUID.is_compressed:
-        values >>= int(dataset.HighBit) + 1 - bits
+        values >>= max(0, int(dataset.get("HighBit") or bits - 1) + 1 - bits)
     values &= (1 << bits) - 1
     if dataset.PixelRepresentation == 1:
         sign = 1 << (bits - 1)
@@ -94,8 +94,8 @@ def _meant(stored: NDArray[Any], dataset: Dataset) -> NDArray[np.float64]:
 def _padded(stored: NDArray[Any], meant: NDArray[np.float64], dataset: Dataset) -> NDArray[np.bool_]:
     """Where PixelPaddingValue stands, or a value between it and PixelPaddingRangeLimit.
 
-    Writers give it the wrong sign now and then, so it is read as a bit pattern; and some store a padding that BitsStored
-    cannot hold, so that it is seen in the unused bits only. Source: PS3.3 C.7.5.1.1.2.
+    Writers give it the wrong sign now and then, so it is read as a bit pattern; and some store a padding that
+    BitsStored cannot hold, so that it is seen in the unused bits only. Source: PS3.3 C.7.5.1.1.2.
     """
     first = dataset.get("PixelPaddingValue")
     if not isinstance(first, int):

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from ichnode.domain.geometry import Geometry, Vector, slice_weights_mm
 from ichnode.domain.values import Flag, NetworkInput, Volume
-from ichnode.image.resample import overlap_shares, resample
+from ichnode.image.resample import Voxels, overlap_shares, resample
 from ichnode.image.strip import brain_mask
 
 Mask = NDArray[np.bool_]
 
 WINDOW_HU: Final = (0, 100)
+MIN_SD_HU: Final = 1.0  # no scanner is so quiet: a test object of one density is not blown up to noise
 FIELD_TOLERANCE_ML: Final = 1.0  # as much of the mask may lie outside the field of view unflagged
 
 
@@ -59,11 +60,11 @@ def prepare(volume: Volume, preset: Preset) -> NetworkInput:
     if _outside_ml(mask, volume.geometry, grid) > FIELD_TOLERANCE_ML:
         flags |= {Flag.QF_FIELD}
     share = resample(mask, volume.geometry, grid, 0)
-    windowed = np.where(mask, np.clip(volume.hu, *WINDOW_HU), 0).astype(np.float32)
+    windowed: Voxels = np.where(mask, np.clip(volume.hu, *WINDOW_HU), 0)
     brain = share > 0.5
     hu = np.clip(resample(windowed, volume.geometry, grid, 0)[brain] / share[brain], *WINDOW_HU)
     values = np.zeros(preset.shape, np.float32)
-    values[brain] = np.maximum(hu - hu.mean(), 0) / (hu.std() or 1)
+    values[brain] = np.maximum(hu - hu.mean(), 0) / max(hu.std(), MIN_SD_HU)
     return NetworkInput(values=values, geometry=grid, flags=volume.flags | flags)
 
 

@@ -9,7 +9,10 @@ from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, Insert, create_engine, event
+
+from ichnode.domain.errors import ConfigError
 
 BUSY_TIMEOUT_MS: Final = 30_000
 
@@ -63,12 +66,16 @@ def open_database(path: Path) -> Database:
 
 
 def migrate(engine: Engine) -> None:
-    """Brings the tables to the newest revision."""
+    """Brings the tables to the newest revision. Raises ConfigError for tables that are newer than this program."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            hint = "Install that version again, or restore the back-up of the queue made before the upgrade."
+            raise ConfigError("The queue was written by a newer version of ichnode.", hint=hint) from error
 
 
 def inserted_id(connection: Connection, statement: Insert) -> int:

@@ -9,14 +9,12 @@ from datetime import datetime
 
 from pydicom.dataset import Dataset
 
-from ichnode.domain.outputs import ObjectKind
+from ichnode.domain.outputs import ObjectKind, Reference
 from ichnode.domain.values import Findings, Flag
-from ichnode.report.inputs import Context, Installation, Predecessor, Source
+from ichnode.report.inputs import Context, Installation, Source
 from ichnode.report.sc import build_pictures
 from ichnode.report.seg import build_seg
 from ichnode.report.sr import build_not_analysed_sr, build_result_sr
-
-__all__ = ["Installation", "Predecessor", "ReportObject", "Source", "build_not_analysed", "build_result"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,7 +31,7 @@ def build_result(
     findings: Findings,
     installation: Installation,
     at: datetime,
-    predecessors: Sequence[Predecessor] = (),
+    predecessors: Sequence[Reference] = (),
 ) -> list[ReportObject]:
     """What is said of an analysed series: SEG, SR and SC; where nothing was found, SR and one picture.
 
@@ -58,7 +56,7 @@ def build_not_analysed(
     flags: Iterable[Flag],
     installation: Installation,
     at: datetime,
-    predecessors: Sequence[Predecessor] = (),
+    predecessors: Sequence[Reference] = (),
 ) -> list[ReportObject]:
     """The report that says that a series was not analysed and why. Raises Rejected for no datasets."""
     ordered = sorted(datasets, key=lambda dataset: str(dataset.SOPInstanceUID))

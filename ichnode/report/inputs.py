@@ -102,15 +102,6 @@ class Source:
         return frozenset() if whole else frozenset({Flag.QF_HEADER})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Predecessor:
-    """A report of the same study that the new one replaces."""
-
-    sop_class_uid: str
-    sop_instance_uid: str
-    series_instance_uid: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Context:
     """What all objects of one result have in common.

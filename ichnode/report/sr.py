@@ -12,12 +12,12 @@ from typing import Final
 from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage
 
-from ichnode.domain.outputs import ObjectKind
+from ichnode.domain.outputs import ObjectKind, Reference
 from ichnode.domain.values import Findings, Flag
 from ichnode.report.codes import coding_scheme_item
 from ichnode.report.content import not_analysed_tree, result_tree
 from ichnode.report.header import complete
-from ichnode.report.inputs import Context, Predecessor, Source
+from ichnode.report.inputs import Context, Source
 from ichnode.report.uids import digest
 
 # what decomposition does not turn into ASCII
@@ -39,7 +39,7 @@ PUNCTUATION: Final = str.maketrans(
 
 
 def build_result_sr(
-    source: Source, findings: Findings, seg: Dataset | None, context: Context, predecessors: Sequence[Predecessor] = ()
+    source: Source, findings: Findings, seg: Dataset | None, context: Context, predecessors: Sequence[Reference] = ()
 ) -> Dataset:
     """The report of ``findings``; ``seg`` is None where there is nothing to segment: the report then says Absent."""
     tree = result_tree(source, findings, seg, context)
@@ -60,7 +60,7 @@ def build_not_analysed_sr(
     reason: str,
     flags: Iterable[Flag],
     context: Context,
-    predecessors: Sequence[Predecessor] = (),
+    predecessors: Sequence[Reference] = (),
 ) -> Dataset:
     """The report that says of a series that it was not analysed, and why; of haemorrhage it says nothing.
 
@@ -85,15 +85,15 @@ def _document(
     evidence: Sequence[Dataset],
     said: object,
     context: Context,
-    predecessors: Sequence[Predecessor],
+    predecessors: Sequence[Reference],
     *,
     description: str = "",
 ) -> Dataset:
     """A document that says ``said``, which decides its UID."""
-    replaced = [[old.sop_class_uid, old.sop_instance_uid, old.series_instance_uid] for old in predecessors]
+    sop_instance_uid, predecessors = _identify(said, context, predecessors)
     sr = Dataset()
     sr.SOPClassUID = Comprehensive3DSRStorage
-    sr.SOPInstanceUID = context.uid("sr", digest(json.dumps([said, replaced], sort_keys=True)))
+    sr.SOPInstanceUID = sop_instance_uid
     sr.Modality = "SR"
     complete(sr, context, ObjectKind.SR, number=1, description=description)
     sr.CompletionFlag, sr.VerificationFlag, sr.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
@@ -103,10 +103,28 @@ def _document(
     references = {(str(ds.SOPClassUID), str(ds.SOPInstanceUID), str(ds.SeriesInstanceUID)): None for ds in evidence}
     sr.CurrentRequestedProcedureEvidenceSequence = [_hierarchy(context.study_uid, references)]
     if predecessors:
-        sr.PredecessorDocumentsSequence = [_hierarchy(context.study_uid, [(a, b, c) for a, b, c in replaced])]
+        sr.PredecessorDocumentsSequence = [_hierarchy(context.study_uid, [_three(old) for old in predecessors])]
     for element in tree:
         sr.add(element)
     return sr
+
+
+def _identify(said: object, context: Context, predecessors: Sequence[Reference]) -> tuple[str, Sequence[Reference]]:
+    """The UID of a document that says ``said``, and the documents that it replaces.
+
+    A second run that comes to the same words is that very document once more: where one of ``predecessors`` (oldest
+    first) has the UID that these words had after those before it, the document does not replace itself.
+    """
+    for count in range(len(predecessors) + 1):
+        replaced = [_three(old) for old in predecessors[:count]]
+        uid = context.uid("sr", digest(json.dumps([said, replaced], sort_keys=True)))
+        if count == len(predecessors) or predecessors[count].sop_instance_uid == uid:
+            break
+    return uid, predecessors[:count]
+
+
+def _three(old: Reference) -> tuple[str, str, str]:
+    return old.sop_class_uid, old.sop_instance_uid, old.series_instance_uid
 
 
 def _hierarchy(study_uid: str, references: Iterable[tuple[str, str, str]]) -> Dataset:

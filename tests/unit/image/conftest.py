@@ -29,7 +29,7 @@ def real_data() -> Path:
 def stack() -> Callable[..., Geometry]:
     """A stack of slices: ``lean_mm`` is the in-plane drift per slice, ``centre`` the patient point at its middle."""
 
-    def make(  # noqa: PLR0913
+    def make(
         slices=32,
         size=128,
         spacing_mm=1.8,
@@ -59,21 +59,17 @@ def stack() -> Callable[..., Geometry]:
     return make
 
 
-def points_of(geometry: Geometry, k: int) -> np.ndarray:
-    """(rows, columns, 3): voxel centres of one slice in patient space."""
-    down = np.arange(geometry.rows)[:, None, None] * geometry.row_spacing_mm * geometry.column_cosine
-    across = np.arange(geometry.columns)[None, :, None] * geometry.column_spacing_mm * geometry.row_cosine
-    return geometry.origins_mm[k] + down + across
-
-
 def ellipsoid_on(geometry: Geometry, centre, radii_mm) -> np.ndarray:
-    """(Z, Y, X) bool: voxels whose centre lies in an ellipsoid of patient space."""
-    return np.stack(
-        [
-            (((points_of(geometry, k) - centre) / radii_mm) ** 2).sum(axis=-1) < 1
-            for k in range(len(geometry.origins_mm))
-        ]
-    )
+    """(Z, Y, X) bool: voxels whose centre lies in an ellipsoid of patient space (LPS, mm)."""
+    down = np.outer(np.arange(geometry.rows) * geometry.row_spacing_mm, geometry.column_cosine)
+    across = np.outer(np.arange(geometry.columns) * geometry.column_spacing_mm, geometry.row_cosine)
+    mask = np.zeros(geometry.shape, bool)
+    for k, origin in enumerate(geometry.origins_mm - centre):
+        far = 0.0
+        for axis in range(3):
+            far = far + ((origin[axis] + down[:, None, axis] + across[None, :, axis]) / radii_mm[axis]) ** 2
+        mask[k] = far < 1
+    return mask
 
 
 def head_on(geometry: Geometry, *, bleed=None, opening=None) -> np.ndarray:

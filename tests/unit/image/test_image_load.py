@@ -3,6 +3,8 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 from pydicom.uid import JPEGBaseline8Bit
 
 from ichnode.domain.errors import BadGeometry, Rejected, Retryable
@@ -106,6 +108,16 @@ def test_padding_becomes_air(classic, geometry, hu, value, stored):
     assert (load_series(series).hu[:, :3] == -1024).all()
 
 
+def test_padding_without_its_sign_extended_becomes_air(classic, geometry, hu):
+    hu[:, :3] = -2000
+    series = classic(hu, geometry, bits=12, signed=True, intercept=0)
+    for one in series:
+        one.PixelData = (np.frombuffer(one.PixelData, "<u2") & 0x0FFF).tobytes()
+    every(series, PixelPaddingValue=-2000, RescaleIntercept=1500)
+
+    assert (load_series(series).hu[:, :3] == -1024).all()
+
+
 def test_a_range_of_padding_becomes_air(classic, geometry, hu):
     hu[:, :3], hu[0, 0, 0], hu[0, 4, 0] = 3000, 3005, 3011
     series = classic(hu, geometry, signed=True, intercept=0)
@@ -136,6 +148,15 @@ def test_undeclared_padding_becomes_air_too(classic, geometry, hu):
     hu[:, :3] = -3024
 
     assert load_series(classic(hu, geometry, signed=True, intercept=0)).hu.min() == -1024
+
+
+def test_slices_ascend_along_their_own_normal(stack, classic, hu):
+    feet_first = stack(slices=12, size=16, row=(-1, 0, 0), column=(0, 1, 0))
+
+    volume = load_series(shuffled(classic(hu, feet_first)))
+
+    assert (volume.hu == hu).all()
+    assert volume.geometry.origins_mm[0, 2] > volume.geometry.origins_mm[-1, 2]
 
 
 def test_a_tilted_gantry_is_kept_and_flagged(stack, classic):
@@ -192,6 +213,19 @@ def test_what_the_volume_does_not_need_may_be_absent(series, hu, keyword):
     assert (load_series(series).hu == hu).all()
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+def test_values_that_cannot_be_read_count_as_absent(series, hu):
+    for keyword, vr, raw in (("InstanceNumber", "IS", b"abc "), ("SliceThickness", "DS", b"4,0 ")):
+        for one in series:
+            tag = Tag(keyword)
+            one[tag] = RawDataElement(tag, vr, len(raw), raw, 0, False, True)
+
+    volume = load_series(series)
+
+    assert (volume.hu == hu).all()
+    assert volume.flags == {Flag.QF_HEADER}
+
+
 # ------------------------------------------------------------------ Enhanced multi-frame
 
 
@@ -216,6 +250,12 @@ def test_an_enhanced_image_cut_in_two_instances_is_one_volume(series, enhanced, 
     other.SOPInstanceUID = "1.2.9"
 
     assert (load_series([other, one]).hu == hu).all()
+
+
+def test_enhanced_images_of_one_frame_each_are_one_volume(series, enhanced, hu):
+    images = [enhanced([one]) for one in series]
+
+    assert (load_series(shuffled(images)).hu == hu).all()
 
 
 def test_frames_without_a_place_are_rejected(series, enhanced):

@@ -74,7 +74,7 @@ def test_slices_as_thick_as_the_networks_are_not_blurred(stack, head_volume):
     assert np.minimum(apart, 5 - apart).max() < 1e-6
 
 
-def test_what_is_too_long_is_cut_at_the_caudal_end_and_flagged(stack, head_volume):
+def test_what_is_too_long_is_cut_at_the_caudal_end(stack):
     geometry = stack(slices=40)
     mask = np.ones(geometry.shape, bool)
 
@@ -128,7 +128,7 @@ def test_the_flags_of_the_volume_travel_on(stack, head_volume):
     [
         {"slices": 40, "size": 256, "spacing_mm": 0.9, "gap_mm": 4.5, "column": (0, 0.9483237, -0.3173047), "lean": 1},
         {"slices": 36, "size": 256, "spacing_mm": 0.9, "gaps_mm": [4.0] * 18 + [6.5] * 17},
-        {"slices": 180, "size": 256, "spacing_mm": 0.9, "gap_mm": 1.0},
+        {"slices": 90, "size": 192, "spacing_mm": 1.2, "gap_mm": 2.0},
     ],
     ids=["tilted", "unequal", "thin"],
 )
@@ -144,13 +144,13 @@ def test_a_bleed_keeps_its_volume_from_the_network_back_to_the_native_grid(stack
     assert float(found.sum(axis=(1, 2)) @ volume.geometry.voxel_volumes_ml) == pytest.approx(true_ml, rel=0.03)
 
 
-def test_a_head_of_one_density_gives_zeros_not_nans(stack, head_volume):
+def test_a_head_of_one_density_is_not_blown_up_to_noise(stack, head_volume):
     volume = head_volume(stack(slices=36))
     flat = np.where((volume.hu > -100) & (volume.hu < 100), 40, volume.hu).astype(np.int16)
 
     seen = prepare(replace(volume, hu=flat), FOV224)
 
-    assert np.isfinite(seen.values).all()
+    assert seen.values.max() < 0.1
 
 
 def test_no_head_is_rejected(stack, head_volume):

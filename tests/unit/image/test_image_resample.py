@@ -87,6 +87,13 @@ def test_a_thick_slice_is_the_mean_of_the_thin_ones_that_it_holds(stack):
     assert np.allclose(resample(values, thin, thick, 0)[:, 1, 1], [2, 7, 12], atol=1e-4)
 
 
+def test_noise_finer_than_the_target_is_averaged_not_folded_in(stack):
+    fine, coarse = stack(slices=3, size=121, spacing_mm=0.5), stack(slices=3, size=20, spacing_mm=1.5)
+    noise = np.random.default_rng(8).normal(size=fine.shape).astype(np.float32)
+
+    assert resample(noise, fine, coarse, 0).std() < 0.5
+
+
 def test_slices_that_ascend_the_other_way_are_found(stack):
     up = stack(slices=6, size=8)
     down = stack(slices=6, size=8, row=(1, 0, 0), column=(0, -1, 0))

@@ -51,11 +51,14 @@ def test_a_clot_that_touches_bone_stays_in(stack, head, ellipsoid):
 def test_a_hole_in_the_skull_lets_neither_brain_out_nor_scalp_in(stack, head, ellipsoid):
     geometry = stack(slices=38, size=256, spacing_mm=0.9)
     hu = head(geometry, opening=((75, 0, 20), (20, 22, 22)))
+    outside = ellipsoid(geometry, (80, 0, 20), (14, 40, 35)) & (hu == -1000)
+    hu[outside] = 50  # swelling, or the muscles of the neck
 
     mask, flags = brain_mask(hu, geometry)
 
     assert not flags
     assert dice(mask, ellipsoid(geometry, (0, 0, 0), (67, 87, 77))) > 0.96
+    assert (mask & outside).sum() / outside.sum() < 0.05
 
 
 def test_half_a_skull_is_not_trusted_and_the_whole_head_is_taken(stack, head, ellipsoid):

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import inspect, select
 from sqlalchemy.exc import CompileError
 
+from ichnode.domain.errors import ConfigError
 from ichnode.domain.states import Decision, SeriesState, Transfer
 from ichnode.queue.database import open_database
 from ichnode.queue.intake import Recorded, kept, patient_keys, quarantine, record, restored
@@ -125,3 +126,10 @@ def test_four_processes_may_open_a_new_queue_at_once(tmp_path):
     assert [receiving(database) for database in opened] == [[]] * 4
     for database in opened:
         database.close()
+
+
+def test_a_queue_of_a_newer_version_is_refused_with_a_hint(db, tmp_path):
+    with db.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(ConfigError, match="newer version of ichnode"):
+        open_database(tmp_path / "queue.sqlite")

@@ -20,7 +20,7 @@ from pydicom.uid import (
 
 from ichnode.domain.geometry import Geometry
 from ichnode.domain.values import Expansion, Findings, Flag, FrameSource, ModelIdentity, Volume
-from ichnode.report.build import Installation, Source
+from ichnode.report.inputs import Installation, Source
 from ichnode.report.uids import uid
 
 REPOSITORY = Path(__file__).resolve().parents[3]

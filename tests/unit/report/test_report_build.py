@@ -9,10 +9,11 @@ import pytest
 from pydicom.uid import Comprehensive3DSRStorage
 
 from ichnode.domain.errors import ConfigError, Rejected
-from ichnode.domain.outputs import ObjectKind
+from ichnode.domain.outputs import ObjectKind, Reference
 from ichnode.domain.values import Expansion, Flag, ModelIdentity
 from ichnode.report import gate
-from ichnode.report.build import Installation, Predecessor, Source, build_not_analysed, build_result
+from ichnode.report.build import build_not_analysed, build_result
+from ichnode.report.inputs import Installation, Source
 
 
 def build(case, installation, at, **changes):
@@ -243,7 +244,7 @@ def test_a_volume_of_other_images_is_refused(make_case):
 
 def test_a_new_revision_names_the_report_that_it_replaces(make_case, installation, at):
     case = make_case("axial")
-    old = Predecessor(sop_class_uid=Comprehensive3DSRStorage, sop_instance_uid="2.25.1", series_instance_uid="2.25.2")
+    old = Reference(sop_class_uid=Comprehensive3DSRStorage, sop_instance_uid="2.25.1", series_instance_uid="2.25.2")
 
     new = report_of(build_result(case.source, case.findings, installation, at, [old]))
 
@@ -253,6 +254,27 @@ def test_a_new_revision_names_the_report_that_it_replaces(make_case, installatio
     assert study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "2.25.1"
     assert new.SOPInstanceUID != report_of(build(case, installation, at)).SOPInstanceUID
     gate.check(new)
+
+
+def test_a_second_run_with_the_same_words_is_the_same_report_and_not_its_own_successor(make_case, installation, at):
+    case = make_case("axial")
+
+    def run(*before):
+        seen = [
+            Reference(
+                sop_class_uid=r.SOPClassUID, sop_instance_uid=r.SOPInstanceUID, series_instance_uid=r.SeriesInstanceUID
+            )
+            for r in before
+        ]
+        return report_of(build_result(case.source, case.findings, installation, at, seen))
+
+    first = run()
+    other = report_of(build_not_analysed(case.source.datasets, "no", [], installation, at))
+    assert gate.encode(run(first)) == gate.encode(first)
+    after_other = run(other)
+    assert after_other.SOPInstanceUID != first.SOPInstanceUID
+    assert gate.encode(run(other, after_other)) == gate.encode(after_other)
+    assert gate.encode(run(first, other)) == gate.encode(first)
 
 
 def test_numbers_and_descriptions_are_those_of_the_installation(make_case, at):

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ichnode.domain.outputs import Reference
 from ichnode.domain.values import Flag
 from ichnode.report import gate
-from ichnode.report.build import Predecessor, build_not_analysed, build_result
+from ichnode.report.build import build_not_analysed, build_result
 
 
 def program(name: str) -> str:
@@ -49,7 +50,7 @@ def test_dciodvfy_finds_no_error_where_nothing_was_found(any_case, installation,
 
 
 def test_dciodvfy_finds_no_error_in_a_report_on_what_was_not_analysed(scout, any_case, installation, at, tmp_path):
-    old = Predecessor(
+    old = Reference(
         sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34", sop_instance_uid="2.25.1", series_instance_uid="2.25.2"
     )
     for datasets in (any_case.source.datasets, [scout]):

@@ -1,0 +1,134 @@
+import base64
+import shutil
+import subprocess
+from copy import deepcopy
+
+import numpy as np
+import pytest
+from pydicom import dcmread, uid
+from pydicom.encaps import encapsulate
+
+from ichnode.domain.errors import Rejected
+from ichnode.image.load import load_series, read_datasets
+from ichnode.image.pixels import LOSSLESS
+
+# A ramp of 16 x 16 signed pixels, 100 x - 60 y - x y, encoded once with OpenJPH 0.26: no encoder is at hand in tests.
+HTJ2K_RAMP = base64.b64decode(
+    "/0//UQApQAAAAAAQAAAAEAAAAAAAAAAAAAAAEAAAABAAAAAAAAAAAAABjwEB/1AACAACAAAACv9SAAwAAgABAAUEBEAB/1wAEyCIkJCQkJCQkJ"
+    "CQkJCQiIiI/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAAKIAAf+TwAAlRAGHdAAAwAATQAATQAASgND+Aod0AJn8Aod0AKUBB3QA"
+    "wAATwAATwAASgJB1/gICdAAj1vkAg1QA6QAD1ADAABUwAAVcAAE4wrCeiKpxgnUACzteiv7AMYHstgAA5IBIU+UAwAAr4AAWjAACQEahT2eTuV"
+    "Dnynp6cQJ4APf9PzgsHpP9iEB79iCBnLoA/oBEAP/Z"
+)
+BY_PYDICOM = {
+    "RLE": uid.RLELossless,
+    "JPEG-LS": uid.JPEGLSLossless,
+    "JPEG 2000": uid.JPEG2000Lossless,
+}
+BY_DCMTK = {"JPEG lossless SV1": ("+e1", uid.JPEGLosslessSV1), "JPEG lossless process 14": ("+el", uid.JPEGLossless)}
+
+
+@pytest.fixture(params=["signed-16", "unsigned-12"])
+def series(request, classic, stack):
+    geometry = stack(slices=10, size=48)
+    z, y, x = np.mgrid[:10, :48, :48]
+    hu = (np.where((x - 20) ** 2 + (y - 25) ** 2 < 300, 40 + x % 7 - y % 5 + z, -1000)).astype(np.int16)
+    signed = request.param == "signed-16"
+    return classic(hu, geometry, signed=signed, bits=16 if signed else 12, intercept=0 if signed else -1024)
+
+
+def written(series, folder):
+    paths = [folder / f"{k}.dcm" for k in range(len(series))]
+    for one, path in zip(series, paths, strict=True):
+        one.save_as(path, enforce_file_format=True)
+    return paths
+
+
+def syntaxes(paths):
+    return {dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID for path in paths}
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.DeflatedExplicitVRLittleEndian],
+    ids=lambda syntax: syntax.keyword,
+)
+def test_plain_syntaxes(series, tmp_path, syntax):
+    expected = load_series(series).hu
+    for one in series:
+        one.file_meta.TransferSyntaxUID = syntax
+
+    paths = written(series, tmp_path)
+
+    assert syntaxes(paths) == {syntax}
+    assert (load_series(read_datasets(paths)).hu == expected).all()
+
+
+@pytest.mark.parametrize("name", BY_PYDICOM)
+def test_syntaxes_that_pydicom_writes(series, tmp_path, name):
+    expected = load_series(series).hu
+    packed = deepcopy(series)
+    for one in packed:
+        one.compress(BY_PYDICOM[name], generate_instance_uid=False)
+
+    paths = written(packed, tmp_path)
+
+    assert syntaxes(paths) == {BY_PYDICOM[name]}
+    assert (load_series(read_datasets(paths)).hu == expected).all()
+
+
+@pytest.mark.skipif(not shutil.which("dcmcjpeg"), reason="dcmtk's dcmcjpeg is not installed")
+@pytest.mark.parametrize("name", BY_DCMTK)
+def test_syntaxes_that_dcmtk_writes(series, tmp_path, name):
+    expected = load_series(series).hu
+    option, syntax = BY_DCMTK[name]
+    paths = written(series, tmp_path)
+    for path in paths:
+        subprocess.run(["dcmcjpeg", option, path, path.with_suffix(".jpg")], check=True, timeout=30)
+
+    packed = [path.with_suffix(".jpg") for path in paths]
+
+    assert syntaxes(packed) == {syntax}
+    assert (load_series(read_datasets(packed)).hu == expected).all()
+
+
+@pytest.mark.parametrize("syntax", [uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL], ids=lambda syntax: syntax.keyword)
+def test_high_throughput_jpeg_2000(classic, stack, tmp_path, syntax):
+    y, x = np.mgrid[:16, :16]
+    series = ramps(classic, stack, syntax)
+
+    seen = load_series(read_datasets(written(series, tmp_path))).hu
+
+    assert (seen == np.maximum(100 * x - 60 * y - x * y, -1024)).all()
+
+
+def test_compressed_pixels_of_another_size_than_announced_are_rejected(classic, stack):
+    series = ramps(classic, stack, uid.HTJ2KLossless)
+    for one in series:
+        one.Columns = 12
+
+    with pytest.raises(Rejected, match=r"slice 1 (cannot be decoded|do not fit)"):
+        load_series(series)
+
+
+def ramps(classic, stack, syntax):
+    series = classic(np.zeros((10, 16, 16)), stack(slices=10, size=16), signed=True, intercept=0)
+    for one in series:
+        one.file_meta.TransferSyntaxUID = syntax
+        one.PixelData = encapsulate([HTJ2K_RAMP])
+        one["PixelData"].VR, one["PixelData"].is_undefined_length = "OB", True
+    return series
+
+
+def test_a_compressed_enhanced_image_is_decoded_frame_by_frame(series, enhanced, tmp_path):
+    expected = load_series(series).hu
+    image = enhanced(series)
+    image.compress(uid.JPEG2000Lossless, generate_instance_uid=False)
+
+    assert (load_series(read_datasets(written([image], tmp_path))).hu == expected).all()
+
+
+def test_every_accepted_syntax_is_tested_here():
+    plain = {uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.DeflatedExplicitVRLittleEndian}
+    htj2k = {uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL}
+
+    assert plain | htj2k | set(BY_PYDICOM.values()) | {syntax for _, syntax in BY_DCMTK.values()} == LOSSLESS
