@@ -2,20 +2,43 @@
 
 import re
 import tomllib
-from ipaddress import IPv4Network, IPv6Network
+from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.outputs import ObjectKind
+from ichnode.receive.rules import Rule
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(str(value))
+    except ValueError as error:
+        raise ValueError(f"is no address or network in CIDR notation: {error}") from error
+
 
 AETitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]*$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 Days = Annotated[float, Field(gt=0)]
 Pattern = Annotated[str, Field(min_length=1)]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+Uid = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)+$", max_length=64)]
+OneLine = Annotated[
+    str, Field(min_length=1, max_length=64, pattern=r"^[ -\[\]-~]*$")
+]  # what a DICOM LO takes, in ASCII
 
 
 class Section(BaseModel):
@@ -29,7 +52,7 @@ class Node(Section):
 
     ae_title: AETitle = Field("ICHNODE", description="Our AE title, as called and as calling.")
     state_dir: Path = Field(Path("/var/lib/ichnode"), description="Folder of the queue, the images and the results.")
-    serial: str = Field("ICHNODE-0001", max_length=64, description="Device serial number of this installation.")
+    serial: OneLine = Field("ICHNODE-0001", description="Device serial number of this installation.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
 
 
@@ -37,7 +60,7 @@ class AllowedPeer(Section):
     """Who may send: an AE title and the network that it calls from. `"*"` and `"0.0.0.0/0"` must be written out."""
 
     ae_title: AETitle = Field(description='Calling AE title; `"*"` for any.')
-    network: IPv4Network | IPv6Network = Field(description="Address or network in CIDR notation that it calls from.")
+    network: Network = Field(description="Address or network in CIDR notation that it calls from.")
 
 
 class Receive(Section):
@@ -51,13 +74,11 @@ class Receive(Section):
     dimse_timeout_s: Seconds = Field(60, description="Longest wait within a DIMSE message.")
     network_timeout_s: Seconds = Field(60, description="Longest silence on an open association.")
     min_free_mb: int = Field(2048, ge=0, description="Below this free space every C-STORE is refused with 0xA700.")
-    accept_also: tuple[str, ...] = Field(
+    accept_also: tuple[Uid, ...] = Field(
         ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.88.34"),
         description="SOP classes accepted beside CT, so that each such series ends with a reason; never analysed.",
     )
-    peer: tuple[AllowedPeer, ...] = Field(
-        (), min_length=1, description="Who may send (a table each): `[[receive.peer]]`."
-    )
+    peer: tuple[AllowedPeer, ...] = Field(min_length=1, description="Who may send: `[[receive.peer]]`, a table each.")
 
 
 class Series(Section):
@@ -131,8 +152,15 @@ class Work(Section):
 class SeriesNaming(Section):
     """Number and description of the series that a kind of object goes into."""
 
-    number: int = Field(ge=0, description="SeriesNumber.")
-    description: str = Field(max_length=64, pattern=r"^[ -~]*$", description="SeriesDescription, ASCII.")
+    number: int = Field(ge=1, le=2**31 - 1, description="SeriesNumber.")
+    description: OneLine = Field(description="SeriesDescription: ASCII, and it must say RESEARCH.")
+
+    @field_validator("description")
+    @classmethod
+    def _says_research(cls, description: str) -> str:
+        if "RESEARCH" not in description:
+            raise ValueError(f"must say RESEARCH, which {description!r} does not")
+        return description
 
 
 class Report(Section):
@@ -147,6 +175,12 @@ class Report(Section):
     sc: SeriesNaming = Field(
         SeriesNaming(number=9003, description="ICHNODE ICH overlay (RESEARCH)"), description="Secondary capture."
     )
+
+    @field_validator("seg", "sr", "sc", mode="before")
+    @classmethod
+    def _complete(cls, given: object, info: ValidationInfo) -> object:
+        default = cls.model_fields[str(info.field_name)].default.model_dump()
+        return default | given if isinstance(given, dict) else given
 
 
 class Remote(Section):
@@ -212,16 +246,8 @@ class Config(Section):
     retention: Retention = Field(Retention(), description="")
     schedule: Schedule = Field(Schedule(), description="")
 
-    @model_validator(mode="after")
-    def _names_fit(self) -> "Config":
-        names = [d.name for d in self.destination]
-        if len(set(names)) < len(names):
-            raise ValueError(f"two [[destination]] share a name: {', '.join(names)}")
-        if self.series.count_from and self.series.count_from not in {p.name for p in self.pacs}:
-            raise ValueError(f"series.count_from names no [[pacs]]: {self.series.count_from!r}")
-        return self
 
-
+HINT: Final = "docs/reference/configuration.md lists every key and its values."
 SEARCH: Final = (Path("config.toml"), Path("/etc/ichnode/config.toml"))
 
 
@@ -243,22 +269,49 @@ def load_config(path: Path) -> Config:
         config = Config.model_validate(values)
     except ValidationError as error:
         raise _explained(path, text, error) from error
+    contradictions = [_said(path, text, keys, what) for keys, what in _contradictions(config)]
+    if contradictions:
+        raise ConfigError("\n".join(contradictions), hint=HINT)
     base = path.resolve().parent
     work = config.work.model_copy(update={"weights": base / config.work.weights})
     node = config.node.model_copy(update={"state_dir": base / config.node.state_dir})
     return config.model_copy(update={"work": work, "node": node})
 
 
+def _contradictions(config: Config) -> Iterator[tuple[list[Any], str]]:
+    """What is wrong between keys that are each right: the keys that lead to it, and a sentence."""
+    for section, remotes in (("destination", config.destination), ("pacs", config.pacs)):
+        names = [remote.name for remote in remotes]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                yield [section, index, "name"], f"two [[{section}]] are called {name!r}"
+    names = [pacs.name for pacs in config.pacs]
+    if config.series.count_from and config.series.count_from not in names:
+        what = f"no [[pacs]] is called {config.series.count_from!r}; there are {', '.join(names) or 'none'}"
+        yield ["series", "count_from"], what
+    for index, rule in enumerate(config.rule or ()):
+        try:
+            Rule(**rule.model_dump())
+        except ConfigError as error:
+            yield ["rule", index, "why"], f"{error} {error.hint}"
+
+
 def _explained(path: Path, text: str, error: ValidationError) -> ConfigError:
-    """One sentence a wrong key, each with its line."""
+    """One sentence a wrong key, each with its line, from the top."""
+    errors = error.errors()
+    places = {wrong["loc"] for wrong in errors}
     found = []
-    for wrong in error.errors():
-        keys = [k for k in wrong["loc"] if not isinstance(k, str) or k not in ("ip_network",)]
-        keys = [k for k in keys if not (isinstance(k, str) and k.startswith(("IPv4", "IPv6")))]
-        name = ".".join(str(k) for k in keys) or "the file"
-        found.append(f"{path}:{line_of(text, keys)}: {name}: {_what(wrong, keys)}")
-    first = dict.fromkeys(found)
-    return ConfigError("\n".join(first), hint="docs/reference/configuration.md lists every key and its values.")
+    for wrong in errors:
+        # A list that is too short because its one table is wrong: the table's error says it all.
+        if not any(place[: len(wrong["loc"])] == wrong["loc"] for place in places - {wrong["loc"]}):
+            keys = list(wrong["loc"])
+            found.append((line_of(text, keys), _said(path, text, keys, _what(wrong, keys))))
+    return ConfigError("\n".join(sentence for _, sentence in sorted(found)), hint=HINT)
+
+
+def _said(path: Path, text: str, keys: list[Any], what: str) -> str:
+    name = "".join(f"#{key + 1}" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
+    return f"{path}:{line_of(text, keys)}: {name}: {what}"
 
 
 def _what(wrong: Any, keys: list[Any]) -> str:
@@ -266,7 +319,7 @@ def _what(wrong: Any, keys: list[Any]) -> str:
         return f"unknown key; allowed here are {', '.join(_keys_beside(keys))}"
     if wrong["type"] == "missing":
         return "is missing and has no default"
-    message = str(wrong["msg"]).removeprefix("Value error, ")
+    message = str(wrong["msg"]).removeprefix("Value error, ").removeprefix("Input ")
     return message if wrong["type"] == "value_error" else f"{message}, not {wrong['input']!r}"
 
 
@@ -303,10 +356,10 @@ def line_of(text: str, keys: list[Any]) -> int:
                 here.append(str(counts[name]))
             trail = here
         else:
-            key = re.match(r"\s*([\w-]+)\s*=", line)
+            key = re.match(r"\s*([\w.-]+)\s*=", line)
             if not key:
                 continue
-            trail = [k for k in here if k] + [key[1]]
+            trail = [k for k in here if k] + key[1].split(".")
         wanted = [str(k) for k in keys]
         if trail == wanted[: len(trail)] and len(trail) > depth:
             best, depth = number, len(trail)

@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 import traceback
+import warnings
 from pathlib import Path
 from threading import Event
 from typing import Final
@@ -100,3 +101,5 @@ def set_up_logging(level: str) -> None:
     logging.getLogger("ichnode").setLevel(level.upper())
     # pynetdicom logs the identifiers of peers' requests at these levels: patient data.
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    # Likewise pydicom's warnings quote the odd values that they warn of.
+    warnings.simplefilter("ignore", UserWarning)

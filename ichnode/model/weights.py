@@ -122,7 +122,7 @@ def _read_weights(folder: Path, card: Card) -> bytes:
             f"The weights {path} cannot be read: {error.strerror}.", hint="Restore the folder of weights."
         ) from error
     found = hashlib.sha256(data).hexdigest()
-    if False:
+    if found != card.sha256:
         raise ConfigError(
             f"The weights {path} are not those of their card: sha256 is {found[:12]}…, the card says "
             f"{card.sha256[:12]}….",

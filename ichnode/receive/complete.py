@@ -68,9 +68,9 @@ def judge(arrival: Arrival, *, now: float, limits: Limits) -> Complete | Wait | 
     """
     n = len(arrival.instances)
     if n == arrival.counted:
-        return Complete(why=f"all {n} images that the PACS counts")
+        return Complete(why=f"all {n} that the PACS counts")
     if n == arrival.stated:
-        return Complete(why=f"all {n} images that the headers state")
+        return Complete(why=f"all {n} that the headers state")
     quiet_s = now - arrival.last_at
     gave_up = quiet_s >= limits.give_up_s
     if quiet_s < limits.quiet_s:
@@ -79,7 +79,7 @@ def judge(arrival: Arrival, *, now: float, limits: Limits) -> Complete | Wait | 
         return Wait(why="its association is still open")
     missing, why = _shortage(arrival)
     if not missing:
-        return Complete(why=f"{n} images without a gap, quiet for {quiet_s:.0f} s")
+        return Complete(why=f"{_images(n)} without a gap, quiet for {quiet_s:.0f} s")
     if not gave_up:
         return Wait(why=why)
     return Incomplete(missing=missing, why=f"{why}; given up after {quiet_s:.0f} s")
@@ -133,13 +133,13 @@ def _shortage(arrival: Arrival) -> tuple[int, str]:
     n = len(arrival.instances)
     holes = missing_slices(arrival.instances)
     if arrival.counted is not None and arrival.counted > n:
-        return arrival.counted - n, f"{n} of {arrival.counted} images that the PACS counts"
+        return arrival.counted - n, f"{n} of the {arrival.counted} that the PACS counts"
     if arrival.stated is not None and arrival.stated > n:
-        return arrival.stated - n, f"{n} of {arrival.stated} images that the headers state"
+        return arrival.stated - n, f"{n} of the {arrival.stated} that the headers state"
     if holes:
-        return holes, f"{holes} slices missing between {n}"
+        return holes, f"{holes} missing between the {n} that came"
     if arrival.was_cut:
-        return 1, f"the association broke off after {n} images"
+        return 1, f"the association broke off after {_images(n)}"
     return 0, ""
 
 
@@ -165,3 +165,7 @@ def _usual(gaps: Sequence[float], i: int) -> float | None:
     """What a gap at ``i`` has to be compared with: the larger of the two sides' medians; None for a single gap."""
     sides = [side for side in (gaps[max(0, i - NEIGHBOURS) : i], gaps[i + 1 : i + 1 + NEIGHBOURS]) if side]
     return max((median(side) for side in sides), default=None)
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"

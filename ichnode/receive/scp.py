@@ -71,7 +71,7 @@ class Receiver:
     def __init__(
         self, settings: ScpSettings, *, db: Database, store: Store, clock: Callable[[], float] = time.time
     ) -> None:
-        self.transfers = Transfers()
+        self.transfers = Transfers(is_alive=lambda association: association.is_alive())
         self._settings, self._db, self._store, self._clock = settings, db, store, clock
         self._tallies: dict[Any, _Tally] = {}
         self._in_hand: set[Any] = set()
@@ -96,8 +96,8 @@ class Receiver:
 
     def stop(self, *, grace_s: float = 10) -> None:
         """Refuses what is new, lets each instance in hand be finished and answered, then closes everything."""
-        self._stopping = True
         with self._idle:
+            self._stopping = True
             if not self._idle.wait_for(lambda: not self._in_hand, timeout=grace_s):
                 log.warning("%d instances were still in hand", len(self._in_hand), extra={"action": "stop"})
         for association in self._server.active_associations:
@@ -190,7 +190,7 @@ class Receiver:
         log.info("association from %s %s: %s", title, how, counts, extra={"action": "end"})
         if tally.counts[Outcome.REFUSED]:
             why = "; ".join(f"{n} because {reason}" for reason, n in tally.why.items())
-            text = f"{tally.counts[Outcome.REFUSED]} instances from {title} were refused: {why}"
+            text = f"refused from {title}: {why}"
             remark(self._db, text, now=self._clock(), alarm=True)
 
     def _not_in_hand(self, association: Any) -> None:

@@ -21,7 +21,8 @@ Counts = Callable[[str], Mapping[str, int]]  # Study Instance UID -> images a se
 class SweepSettings:
     """When a series is complete, when a study is decided, and by which rules.
 
-    ``study_quiet_s``: silence of the whole study before its series are compared. ``count_after_s``: silence of a
+    ``study_quiet_s``: silence of the whole study before its series are compared; all have settled then, or one that is
+    complete can be analysed while another is stalled. ``count_after_s``: silence of a
     series before the PACS is asked for its count, for the PACS may be receiving it too.
     """
 
@@ -55,7 +56,7 @@ def sweep(
     for row in waiting:
         beside = [other for other in waiting if other is not row and other.study_instance_uid == row.study_instance_uid]
         settled += _look_at(db, row, beside, settings, now, is_open(row.series_instance_uid), count)
-    decided = sum(_decide(db, study, settings, now) for study in undecided(db))
+    decided = sum(_decide(db, study, settings, now, is_open) for study in undecided(db))
     return Swept(settled=settled, decided=decided)
 
 
@@ -85,7 +86,8 @@ def _look_at(
         instances=facts,
         last_at=row.last_at,
         is_open=is_open,
-        was_cut=row.transfer is Transfer.CUT,
+        # Open in the books, but by nobody here: it ended without a word.
+        was_cut=row.transfer is Transfer.CUT or (row.transfer is Transfer.OPEN and not is_open),
         counted=count(row.study_instance_uid).get(row.series_instance_uid) if count is not None and may_ask else None,
         stated=stated_count(facts, [[i.facts for i in other.instances] for other in beside]),
     )
@@ -102,18 +104,32 @@ def _look_at(
     return is_settled
 
 
-def _decide(db: Database, study: Study, settings: SweepSettings, now: float) -> int:
-    if study.receiving or now - study.last_at < settings.study_quiet_s:
+def _decide(db: Database, study: Study, settings: SweepSettings, now: float, is_open: Callable[[str], bool]) -> int:
+    if now - study.last_at < settings.study_quiet_s or any(is_open(uid) for uid in study.receiving):
+        return 0
+    if study.receiving and not _has_complete_choice(study, settings):
         return 0
     return decide_now(db, study, settings, now=now)
 
 
+def _has_complete_choice(study: Study, settings: SweepSettings) -> bool:
+    """Whether the settled series hold a complete one to analyse. Then a stalled series, which lacks slices, could not
+    be better, and a haemorrhage does not wait for it until it is given up; should it come after all, it is compared."""
+    missing = {row.id: row.missing for row in study.series}
+    chosen = [key for key, (decision, _) in _choose(study, settings).items() if decision is Decision.ANALYSE]
+    return any(missing[key] == 0 for key in chosen)
+
+
 def decide_now(db: Database, study: Study, settings: SweepSettings, *, now: float, replay: bool = False) -> int:
     """Decides on the settled series of a study. Returns how many. ``replay``: their jobs let new studies pass."""
-    pending = [facts_of_row(row) for row in study.series if row.decision is Decision.PENDING]
-    before = [facts_of_row(row) for row in study.series if row.decision is Decision.ANALYSE]
-    decisions = decide_study(pending, settings.rules, settings.preference, analysed_before=before)
+    decisions = _choose(study, settings)
     decide(db, decisions, now=now, replay=replay)
     for series_id, (decision, _) in decisions.items():
         log.info("decided: %s", decision, extra={"action": "decide", "series": series_id})
     return len(decisions)
+
+
+def _choose(study: Study, settings: SweepSettings) -> dict[int, tuple[Decision, str]]:
+    pending = [facts_of_row(row) for row in study.series if row.decision is Decision.PENDING]
+    before = [facts_of_row(row) for row in study.series if row.decision is Decision.ANALYSE]
+    return decide_study(pending, settings.rules, settings.preference, analysed_before=before)

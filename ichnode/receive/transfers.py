@@ -2,26 +2,31 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from ichnode.domain.states import Transfer
 
 
 @dataclass(slots=True)
 class _Senders:
-    open: set[Hashable] = field(default_factory=set)
+    open: set[Any] = field(default_factory=set)
     is_cut: bool = False
 
 
 class Transfers:
-    """The memory of one receiver; safe to use from several threads. An association is any hashable token."""
+    """The memory of one receiver; safe to use from several threads. An association is any hashable token.
 
-    def __init__(self) -> None:
+    ``is_alive`` tells of an association whether its thread still runs: one that died without a word sends no more.
+    """
+
+    def __init__(self, is_alive: Callable[[Any], bool] = lambda _association: True) -> None:
+        self._is_alive = is_alive
         self._lock = threading.Lock()
         self._series: defaultdict[str, _Senders] = defaultdict(_Senders)
 
-    def sends(self, association: Hashable, series_instance_uid: str) -> bool:
+    def sends(self, association: Any, series_instance_uid: str) -> bool:
         """Notes that the association sends this series. True when it is its first instance of it."""
         with self._lock:
             senders = self._series[series_instance_uid]
@@ -30,7 +35,7 @@ class Transfers:
             senders.open.add(association)
             return True
 
-    def ends(self, association: Hashable, *, in_order: bool) -> dict[str, Transfer]:
+    def ends(self, association: Any, *, in_order: bool) -> dict[str, Transfer]:
         """Notes the association's end. Returns the series that no other one still sends, and how they stand."""
         ended: dict[str, Transfer] = {}
         with self._lock:
@@ -47,4 +52,5 @@ class Transfers:
     def is_open(self, series_instance_uid: str) -> bool:
         """Whether any association still sends this series."""
         with self._lock:
-            return series_instance_uid in self._series
+            senders = self._series.get(series_instance_uid)
+            return senders is not None and any(self._is_alive(association) for association in senders.open)

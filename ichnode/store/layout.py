@@ -59,8 +59,9 @@ class Store:
 
     def resolve(self, relative: str) -> Path:
         """The file behind a path of the database. Raises OutsideStore for one that would lead out of the store."""
-        path = Path(os.path.normpath(self.root / relative))
-        if not path.is_relative_to(self.root) or path == self.root:
+        root = Path(os.path.normpath(self.root))
+        path = Path(os.path.normpath(root / relative))
+        if not path.is_relative_to(root) or path == root:
             raise OutsideStore("A stored path leads out of the store.", hint="Check the database for damage.")
         return path
 

@@ -41,7 +41,7 @@ def reconcile(store: Store, db: Database, adopt: Adopt, *, now: float, min_age_s
     node runs their row may be on its way. Raises OSError.
     """
     adopted = quarantined = deleted = 0
-    for path in _files(store, older_than=now - min_age_s):
+    for path in _files_without_live_row(store, db, older_than=now - min_age_s):
         known = known_file(db, store.relative(path))
         if known is not None and known.purged:
             path.unlink(missing_ok=True)
@@ -60,15 +60,32 @@ def reconcile(store: Store, db: Database, adopt: Adopt, *, now: float, min_age_s
     return done
 
 
-def _files(store: Store, *, older_than: float) -> Iterator[Path]:
-    for folder in (store.instances, store.quarantine, store.outputs):
-        for path in sorted(p for p in folder.glob("**/*") if p.is_file()):
-            try:
-                is_old = path.stat().st_mtime <= older_than
-            except FileNotFoundError:
-                continue  # a .part that became whole, or was given up, while we looked
-            if is_old:
-                yield path
+def _files_without_live_row(store: Store, db: Database, *, older_than: float) -> Iterator[Path]:
+    for top in (store.instances, store.quarantine, store.outputs):
+        for folder in sorted([top, *(path for path in top.rglob("*") if path.is_dir())]):
+            # Rows are looked up a folder at a time: one look-up a file takes minutes on a full disk. Files first, rows
+            # second, so that an instance which is kept meanwhile cannot seem to have no row.
+            files = sorted(path for path in folder.iterdir() if path.is_file())
+            live = _live_paths(db, f"{store.relative(folder)}/") if files else set()
+            yield from (path for path in files if store.relative(path) not in live and _is_old(path, older_than))
+
+
+def _live_paths(db: Database, prefix: str) -> set[str]:
+    live: set[str] = set()
+    after = prefix
+    while page := known_files(db, after=after, limit=PAGE):
+        live |= {known.path for known in page if known.path.startswith(prefix)}
+        after = page[-1].path
+        if not after.startswith(prefix):
+            break
+    return live
+
+
+def _is_old(path: Path, older_than: float) -> bool:
+    try:
+        return path.stat().st_mtime <= older_than
+    except FileNotFoundError:
+        return False  # a .part that became whole, or was given up, while we looked
 
 
 def _is_adopted(store: Store, path: Path, adopt: Adopt) -> bool:

@@ -15,6 +15,7 @@ from ichnode.domain.facts import InstanceFacts
 from ichnode.queue.database import open_database
 from ichnode.receive.allow import AllowedPeer
 from ichnode.receive.intake import Arrival
+from ichnode.receive.part10 import split_file
 from ichnode.receive.scp import Receiver, ScpSettings
 from ichnode.store.layout import Store
 
@@ -98,6 +99,24 @@ def make_arrival() -> Callable[..., Arrival]:
             "address": "127.0.0.1",
         }
         return Arrival(**(values | command))
+
+    return _make
+
+
+@pytest.fixture
+def arrival_of_file() -> Callable[[Path], Arrival]:
+    """The C-STORE request that would bring a file in its own transfer syntax."""
+
+    def _make(path: Path) -> Arrival:
+        meta, data_set = split_file(path)
+        return Arrival(
+            sop_class_uid=str(meta.MediaStorageSOPClassUID),
+            sop_instance_uid=str(meta.MediaStorageSOPInstanceUID),
+            transfer_syntax_uid=str(meta.TransferSyntaxUID),
+            data_set=data_set,
+            calling_ae="MODALITY",
+            address="127.0.0.1",
+        )
 
     return _make
 
