@@ -18,7 +18,7 @@ from ichnode.config import Config, PacsSection, Remote
 from ichnode.deliver.backoff import Backoff
 from ichnode.deliver.loop import Deliverer, Destination
 from ichnode.deliver.parcel import INTERCHANGEABLE
-from ichnode.deliver.pull import get, move
+from ichnode.deliver.pull import find_series, get, move
 from ichnode.domain.errors import ConfigError, Retryable
 from ichnode.domain.outputs import ObjectKind, Peer
 from ichnode.queue.database import Database, open_database
@@ -209,8 +209,11 @@ def take_folder(config: Config, db: Database, folder: Path) -> TakenIn:
 
 
 def take_from_pacs(config: Config, db: Database, pacs: PacsSection, study_instance_uid: str) -> TakenIn:
-    """Pulls one study: by C-GET into the store, or by C-MOVE to the receiver that runs. Raises Retryable when not all
-    of it came."""
+    """Pulls the CT series of one study: by C-GET into the store, or by C-MOVE to the receiver that runs.
+
+    A series a request: the rest of a study (dose reports, presentation states) is not ours to take, and its failures
+    would hide those of slices. Raises Retryable when not all of a series came.
+    """
     taken_in, store = TakenIn(), store_of(config)
 
     def on_store(event: evt.Event) -> int:
@@ -224,15 +227,19 @@ def take_from_pacs(config: Config, db: Database, pacs: PacsSection, study_instan
         taken_in.add(str(event.request.AffectedSOPInstanceUID), taken)
         return taken.status
 
-    if pacs.retrieve == "get":
-        contexts = [build_context(sop_class, list(TRANSFER_SYNTAXES)) for sop_class in CT_CLASSES]
-        pulled = get(peer_of(config, pacs), study_instance_uid, on_store, contexts)
-    else:
-        pulled = move(peer_of(config, pacs), study_instance_uid, config.node.ae_title)
-        taken_in.series.update(series_uids(db, study_instance_uid))
-    if not pulled.ok:
-        hint = "What came is kept; say `replay` again."
-        raise Retryable(f"{pacs.name} sent {pulled.completed} images, then: {pulled.reason}.", hint=hint)
+    peer = peer_of(config, pacs)
+    # A context a syntax: of one with several the PACS picks one, and then cannot send what it keeps in another.
+    contexts = [build_context(sop_class, syntax) for sop_class in CT_CLASSES for syntax in TRANSFER_SYNTAXES]
+    contexts += [build_context(sop_class, list(TRANSFER_SYNTAXES)) for sop_class in config.receive.accept_also]
+    for series in find_series(peer, study_instance_uid):
+        if pacs.retrieve == "get":
+            pulled = get(peer, study_instance_uid, on_store, contexts, series_instance_uid=series)
+        else:
+            pulled = move(peer, study_instance_uid, config.node.ae_title, series_instance_uid=series)
+        if not pulled.ok:
+            hint = "What came is kept; say `replay` again."
+            raise Retryable(f"{pacs.name} sent {pulled.completed} images, then: {pulled.reason}.", hint=hint)
+    taken_in.series.update(series_uids(db, study_instance_uid))
     return taken_in
 
 

@@ -248,6 +248,7 @@ class Config(Section):
 
 
 HINT: Final = "docs/reference/configuration.md lists every key and its values."
+KINDS: Final = {"tuple_type": "a list", "model_type": "a table", "model_attributes_type": "a table"}
 SEARCH: Final = (Path("config.toml"), Path("/etc/ichnode/config.toml"))
 
 
@@ -319,6 +320,8 @@ def _what(wrong: Any, keys: list[Any]) -> str:
         return f"unknown key; allowed here are {', '.join(_keys_beside(keys))}"
     if wrong["type"] == "missing":
         return "is missing and has no default"
+    if wrong["type"] in KINDS:
+        return f"should be {KINDS[wrong['type']]}, not {wrong['input']!r}"
     message = str(wrong["msg"]).removeprefix("Value error, ").removeprefix("Input ")
     return message if wrong["type"] == "value_error" else f"{message}, not {wrong['input']!r}"
 

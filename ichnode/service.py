@@ -10,7 +10,7 @@ import time
 import traceback
 import warnings
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Final
 
 EXTRA: Final = ("job", "series", "delivery", "destination", "action", "attempt", "seconds", "status", "association")
@@ -20,12 +20,14 @@ def stop_on_signals() -> Event:
     """An event that SIGTERM and SIGINT set; systemd is told at once that the service is stopping."""
     stop = Event()
 
-    def _on_signal(_number: int, _frame: object) -> None:
+    def _stop() -> None:
         stop.set()
         notify("STOPPING=1")
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _on_signal)
+        # In another thread: a handler runs in the main thread at any line of it, also where that holds the event's
+        # lock, and would wait for itself for ever.
+        signal.signal(number, lambda *_: Thread(target=_stop, daemon=True).start())
     return stop
 
 

@@ -16,6 +16,7 @@ from ichnode.cli import (
     doctor,
     echo,
     receive,
+    reference,
     replay,
     resend,
     rules,
@@ -82,6 +83,7 @@ app.command("replay", rich_help_panel=OPERATE)(replay.replay)
 app.command("resend", rich_help_panel=OPERATE)(resend.resend)
 app.command("analyse", rich_help_panel=IMAGES)(analyse.analyse)
 app.command("send", rich_help_panel=IMAGES)(send.send)
+app.command("reference", hidden=True)(reference.reference)
 
 
 def main() -> None:

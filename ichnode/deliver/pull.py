@@ -77,29 +77,49 @@ def find_studies(peer: Peer, query: StudyQuery, *, timeouts: Timeouts | None = N
 
     Source: PS3.4 C.4.1, Study Root.
     """
+    found = _find(peer, _identifier(query), timeouts or Timeouts())
+    return [_study(identifier) for identifier in found if identifier.get("StudyInstanceUID")]
+
+
+def find_series(
+    peer: Peer, study_instance_uid: str, *, modality: str = "CT", timeouts: Timeouts | None = None
+) -> list[str]:
+    """UIDs of the series of a study that have this modality. Raises Retryable when it could not be asked to the end."""
+    identifier = _level(study_instance_uid)
+    identifier.QueryRetrieveLevel = "SERIES"
+    identifier.SeriesInstanceUID = ""
+    identifier.Modality = modality
+    found = _find(peer, identifier, timeouts or Timeouts())
+    # Not every PACS matches by modality: look again.
+    return [str(series.SeriesInstanceUID) for series in found if series.get("Modality", modality) == modality]
+
+
+def _find(peer: Peer, query: Dataset, timeouts: Timeouts) -> list[Dataset]:
     model = StudyRootQueryRetrieveInformationModelFind
-    found: list[FoundStudy] = []
-    with associate(peer, [build_context(model)], timeouts or Timeouts()) as association:
+    found: list[Dataset] = []
+    with associate(peer, [build_context(model)], timeouts) as association:
         _ready(association, peer, "C-FIND")
-        for status, identifier in association.send_c_find(_identifier(query), model):
+        for status, identifier in association.send_c_find(query, model):
             if "Status" not in status:
-                raise Unreachable(f"{peer.name}: {lost(association)} while it listed studies")
+                raise Unreachable(f"{peer.name}: {lost(association)} while it answered a query")
             if status.Status not in (*PENDING, SUCCESS):
                 raise Retryable(f"{peer.name} answered C-FIND with 0x{status.Status:04X}")
-            if identifier is not None and identifier.get("StudyInstanceUID"):
-                found.append(_study(identifier))
+            if identifier is not None:
+                found.append(identifier)
     return found
 
 
-def move(peer: Peer, study_instance_uid: str, to_ae: str, *, timeouts: Timeouts | None = None) -> PullResult:
-    """Asks the PACS to send a study to the AE title ``to_ae``, which it must know. Source: PS3.4 C.4.2.
+def move(
+    peer: Peer, study_instance_uid: str, to_ae: str, *, series_instance_uid: str = "", timeouts: Timeouts | None = None
+) -> PullResult:
+    """Asks the PACS to send a study, or one series of it, to the AE title ``to_ae``, which it must know.
 
-    Never raises for what the peer does.
+    Never raises for what the peer does. Source: PS3.4 C.4.2.
     """
     model = StudyRootQueryRetrieveInformationModelMove
 
     def _ask(association: Association) -> Iterator[Any]:
-        return iter(association.send_c_move(_study_level(study_instance_uid), to_ae, model))
+        return iter(association.send_c_move(_level(study_instance_uid, series_instance_uid), to_ae, model))
 
     return _retrieve(peer, "C-MOVE", [build_context(model)], _ask, timeouts)
 
@@ -110,19 +130,20 @@ def get(
     on_store: Callable[[evt.Event], int],
     storage: Sequence[PresentationContext],
     *,
+    series_instance_uid: str = "",
     timeouts: Timeouts | None = None,
 ) -> PullResult:
-    """Fetches a study over one association. ``on_store`` takes each instance as the SCP's C-STORE handler does and
-    returns the status; ``storage`` are the contexts in which instances may come. Source: PS3.4 C.4.3.
+    """Fetches a study, or one series of it, over one association.
 
-    Never raises for what the peer does.
+    ``on_store`` takes each instance as the SCP's C-STORE handler does and returns the status; ``storage`` are the
+    contexts in which instances may come. Never raises for what the peer does. Source: PS3.4 C.4.3.
     """
     model = StudyRootQueryRetrieveInformationModelGet
     classes = dict.fromkeys(str(context.abstract_syntax) for context in storage)
     roles = [build_role(sop_class, scp_role=True) for sop_class in classes]
 
     def _ask(association: Association) -> Iterator[Any]:
-        return iter(association.send_c_get(_study_level(study_instance_uid), model))
+        return iter(association.send_c_get(_level(study_instance_uid, series_instance_uid), model))
 
     handlers = [(evt.EVT_C_STORE, on_store)]
     return _retrieve(peer, "C-GET", [build_context(model), *storage], _ask, timeouts, roles, handlers)
@@ -180,7 +201,7 @@ def _ended(counts: PullResult, status: int, prefix: str) -> PullResult:
 
 
 def _identifier(query: StudyQuery) -> Dataset:
-    identifier = _study_level(query.study_instance_uid)
+    identifier = _level(query.study_instance_uid)
     identifier.AccessionNumber = query.accession_number
     dated = query.date_from or query.date_to
     identifier.StudyDate = f"{query.date_from}-{query.date_to}" if dated else ""
@@ -190,10 +211,12 @@ def _identifier(query: StudyQuery) -> Dataset:
     return identifier
 
 
-def _study_level(study_instance_uid: str) -> Dataset:
+def _level(study_instance_uid: str, series_instance_uid: str = "") -> Dataset:
     identifier = Dataset()
-    identifier.QueryRetrieveLevel = "STUDY"
+    identifier.QueryRetrieveLevel = "SERIES" if series_instance_uid else "STUDY"
     identifier.StudyInstanceUID = study_instance_uid
+    if series_instance_uid:
+        identifier.SeriesInstanceUID = series_instance_uid
     return identifier
 
 

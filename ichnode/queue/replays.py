@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, and_, select, true
 
 from ichnode.domain.states import Decision, JobState, SeriesState
 from ichnode.queue.database import Database
+from ichnode.queue.jobs import JobKind
 from ichnode.queue.tables import INSTANCES, JOBS, SERIES
 
 
@@ -24,8 +25,8 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replayable:
-    """The newest settled revision of a series. ``purged``: its images are deleted. ``waiting_job``: one that already
-    waits or runs, 0 for none."""
+    """The newest settled revision of a series. ``purged``: its images are deleted. ``waiting_job``: an analysis
+    that already waits or runs, 0 for none."""
 
     series_id: int
     series_instance_uid: str
@@ -47,14 +48,15 @@ def find(db: Database, wanted: Wanted) -> list[Replayable]:
     found: list[Replayable] = []
     with db.read() as connection:
         for row in connection.execute(query.order_by(SERIES.c.id)).mappings().all():
-            of_series = select(JOBS.c.id, JOBS.c.state).where(JOBS.c.series_id == row["id"])
+            of_series = select(JOBS.c.id, JOBS.c.state, JOBS.c.kind).where(JOBS.c.series_id == row["id"])
             jobs = connection.execute(of_series.order_by(JOBS.c.id)).all()
-            if wanted.state is not None and (not jobs or wanted.state not in {state for _, state in jobs}):
+            if wanted.state is not None and (not jobs or wanted.state not in {state for _, state, _ in jobs}):
                 continue
             gone = select(INSTANCES.c.id).where(
                 INSTANCES.c.series_instance_uid == row["series_instance_uid"], INSTANCES.c.purged_at.is_not(None)
             )
-            waits = [job for job, state in jobs if state in (JobState.QUEUED, JobState.RUNNING)]
+            open_ones = [(job, kind) for job, state, kind in jobs if state in (JobState.QUEUED, JobState.RUNNING)]
+            waits = [job for job, kind in open_ones if kind == JobKind.ANALYSE]  # one that explains analyses nothing
             found.append(
                 Replayable(
                     series_id=row["id"],

@@ -101,7 +101,8 @@ class Receiver:
             if not self._idle.wait_for(lambda: not self._in_hand, timeout=grace_s):
                 log.warning("%d instances were still in hand", len(self._in_hand), extra={"action": "stop"})
         for association in self._server.active_associations:
-            association.abort()
+            if association.is_established:  # one that is being rejected must not be aborted too: PS3.8 9.2 forbids it
+                association.abort()
         self._server.shutdown()
         log.info("stopped", extra={"action": "stop"})
 

@@ -15,7 +15,7 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelMove as Move,
 )
 
-from ichnode.deliver.pull import FoundStudy, StudyQuery, find_studies, get, move
+from ichnode.deliver.pull import FoundStudy, StudyQuery, find_series, find_studies, get, move
 from ichnode.domain.errors import ConfigError, Retryable
 from ichnode.domain.outputs import Peer
 
@@ -68,6 +68,16 @@ def test_studies_are_found_by_what_was_asked_for(start_archive):
     ]
     assert asked[0].StudyDate == "20240101-20240131"
     assert (asked[0].QueryRetrieveLevel, asked[0].ModalitiesInStudy, asked[0].AccessionNumber) == ("STUDY", "CT", "")
+
+
+def test_only_series_of_the_modality_are_listed_even_where_the_pacs_does_not_match_by_it(start_archive):
+    def on_find(event):
+        assert (event.identifier.QueryRetrieveLevel, event.identifier.StudyInstanceUID) == ("SERIES", "1.2")
+        yield _match(SeriesInstanceUID="1.2.1", Modality="CT")
+        yield _match(SeriesInstanceUID="1.2.2", Modality="SR")
+        yield _match(SeriesInstanceUID="1.2.3")
+
+    assert find_series(start_archive((evt.EVT_C_FIND, on_find)).peer, "1.2") == ["1.2.1", "1.2.3"]
 
 
 @pytest.mark.parametrize("words", [{}, {"modality": "CT"}, {"accession_number": "*"}, {"study_instance_uid": "1.?"}])
