@@ -91,10 +91,10 @@ def record(db: Database, instance: NewInstance, *, now: float) -> Recorded:
 
 
 def quarantine(db: Database, instance: NewInstance, *, reason: str, now: float) -> None:
-    """Records bytes that were kept but belong nowhere. The same bytes twice make one row."""
+    """Records bytes that were kept but belong nowhere. The same bytes twice make one row, purged ones live again."""
     with db.write() as connection:
-        known = connection.execute(select(QUARANTINE.c.id).where(QUARANTINE.c.path == instance.path)).scalar()
-        if known is not None:
+        this = QUARANTINE.c.path == instance.path
+        if connection.execute(update(QUARANTINE).where(this).values(purged_at=None)).rowcount:
             return
         values = {k: getattr(instance, k) for k in ("sop_instance_uid", "sha256", "path", "calling_ae")}
         row_id = inserted_id(connection, insert(QUARANTINE).values(values | {"reason": reason, "at": now}))

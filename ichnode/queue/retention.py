@@ -95,14 +95,23 @@ def expendable(db: Database, ended: Ended, *, ended_before: float, limit: int) -
     return found
 
 
-def purged(db: Database, item: Expendable, *, why: str, now: float) -> None:
-    """Marks the files of a series as gone; the caller deletes them afterwards."""
+def purged(db: Database, item: Expendable, *, why: str, now: float) -> bool:
+    """Marks the files of a series as gone; the caller deletes them afterwards.
+
+    False, and nothing is marked, when a late slice or a replay came since the item was listed.
+    """
+    late = SERIES.c.state == SeriesState.RECEIVING
+    again = select(JOBS.c.id).where(JOBS.c.series_id == SERIES.c.id, JOBS.c.state.in_(_BUSY_JOBS)).exists()
+    wanted = select(SERIES.c.id).where(SERIES.c.series_instance_uid == item.series_instance_uid, late | again)
     with db.write() as connection:
+        if connection.execute(wanted).first() is not None:
+            return False
         _mark(connection, INSTANCES, item.instances, now)
         _mark(connection, OUTPUTS, item.outputs, now)
         query = select(SERIES.c.id).where(SERIES.c.series_instance_uid == item.series_instance_uid)
         for series_id in connection.execute(query).scalars():
             note(connection, Entity.SERIES, series_id, now=now, new="purged", text=why)
+    return True
 
 
 def old_quarantined(db: Database, *, before: float, limit: int) -> list[Quarantined]:

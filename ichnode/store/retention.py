@@ -83,7 +83,8 @@ def _oldest(db: Database, ended: Ended, *, before: float) -> Iterator[Expendable
 def _remove(store: Store, db: Database, item: Expendable, why: str, now: float) -> int:
     # The row first: a file whose row says "purged" is deleted by the next reconciliation, while a row that promises a
     # file that is gone would raise an alarm.
-    purged(db, item, why=why, now=now)
+    if not purged(db, item, why=why, now=now):
+        return 0
     for path in (*item.instances, *item.outputs):
         store.resolve(path).unlink(missing_ok=True)
     return len(item.instances) + len(item.outputs)

@@ -123,8 +123,10 @@ def test_only_what_has_ended_and_is_delivered_may_go(db, add_job):
 def test_a_series_that_still_receives_a_late_slice_does_not_go(db, add_job, make_instance):
     add_job(decision=Decision.SKIP)
     finish(db, lease(db, 1), JobState.REJECTED, outputs=[], routes=[], reason="", now=2)
-    assert len(expendable(db, Ended.SKIPPED, ended_before=99, limit=9)) == 1
+    (item,) = expendable(db, Ended.SKIPPED, ended_before=99, limit=9)
     record(db, make_instance(9), now=3)
+    assert not purged(db, item, why="old", now=3)
+    assert not known_file(db, item.instances[0]).purged
     assert expendable(db, Ended.SKIPPED, ended_before=99, limit=9) == []
     (late,) = receiving(db)
     settle(db, late.id, missing=0, text="", now=4)
@@ -143,3 +145,5 @@ def test_files_are_known_by_path_and_quarantine_ages(db, make_instance):
     (old,) = old_quarantined(db, before=6, limit=9)
     quarantine_purged(db, old, why="old", now=7)
     assert old_quarantined(db, before=99, limit=9) == []
+    quarantine(db, make_instance(2), reason="x", now=8)
+    assert not known_file(db, "instances/1.2.3.2.dcm").purged

@@ -5,6 +5,7 @@ from sqlalchemy import select
 
 from ichnode.domain.errors import Rejected
 from ichnode.queue.retention import Ended, Expendable, known_file, purged
+from ichnode.queue.series import receiving, settle
 from ichnode.queue.tables import AUDIT, QUARANTINE
 from ichnode.store.reconcile import Reconciled, reconcile
 
@@ -110,7 +111,8 @@ def test_an_unlink_that_a_crash_prevented_is_finished(run, keep, store, db):
     item = Expendable(
         series_instance_uid="1.2.3", ended=Ended.DELIVERED, ended_at=0, instances=(kept.path,), outputs=()
     )
-    purged(db, item, why="old", now=1)
+    settle(db, receiving(db)[0].id, missing=0, text="", now=1)
+    assert purged(db, item, why="old", now=1)
 
     assert run().deleted == 1
 

@@ -1,0 +1,59 @@
+from ichnode.domain.states import Transfer
+from ichnode.receive.transfers import Transfers
+
+
+def test_a_series_is_open_from_its_first_instance_to_the_end_of_its_association():
+    transfers = Transfers()
+    assert not transfers.is_open("1.2")
+
+    assert transfers.sends("a", "1.2")
+    assert not transfers.sends("a", "1.2")
+    assert transfers.is_open("1.2")
+
+    assert transfers.ends("a", in_order=True) == {"1.2": Transfer.CLOSED}
+    assert not transfers.is_open("1.2")
+
+
+def test_two_associations_hold_a_series_open_until_both_have_ended():
+    transfers = Transfers()
+    transfers.sends("a", "1.2")
+    transfers.sends("b", "1.2")
+    transfers.sends("b", "1.3")
+
+    assert transfers.ends("a", in_order=True) == {}
+    assert transfers.is_open("1.2")
+    assert transfers.ends("b", in_order=True) == {"1.2": Transfer.CLOSED, "1.3": Transfer.CLOSED}
+
+
+def test_a_series_is_cut_when_any_of_its_senders_broke_off():
+    transfers = Transfers()
+    transfers.sends("a", "1.2")
+    transfers.sends("b", "1.2")
+
+    transfers.ends("a", in_order=False)
+
+    assert transfers.ends("b", in_order=True) == {"1.2": Transfer.CUT}
+
+
+def test_a_new_attempt_after_a_cut_may_end_well():
+    transfers = Transfers()
+    transfers.sends("a", "1.2")
+    assert transfers.ends("a", in_order=False) == {"1.2": Transfer.CUT}
+    transfers.sends("b", "1.2")
+
+    assert transfers.ends("b", in_order=True) == {"1.2": Transfer.CLOSED}
+
+
+def test_an_association_that_sent_nothing_ends_nothing():
+    assert Transfers().ends("a", in_order=False) == {}
+
+
+def test_an_association_that_died_without_a_word_sends_no_more():
+    alive = {"a"}
+    transfers = Transfers(is_alive=lambda association: association in alive)
+    transfers.sends("a", "1.2")
+    assert transfers.is_open("1.2")
+
+    alive.clear()
+
+    assert not transfers.is_open("1.2")
