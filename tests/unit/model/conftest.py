@@ -56,10 +56,10 @@ def head() -> Callable[[tuple[int, int, int]], NetworkInput]:
     def make(shape: tuple[int, int, int]) -> NetworkInput:
         z, y, x = (np.linspace(-1, 1, n) for n in shape)
         grid = np.meshgrid(z, y, x, indexing="ij")
-        noise = np.random.default_rng(0).normal(size=shape)
+        noise = np.random.default_rng(0).normal(size=shape) / 2
         brain = sum(axis**2 for axis in grid) < 0.7
-        lump = sum((axis - 0.2) ** 2 for axis in grid) < 0.05
-        values = np.where(brain, np.maximum(noise + 4 * lump, 0), 0).astype(np.float32)
+        lump = sum((axis - 0.2) ** 2 for axis in grid) < 0.04
+        values = np.where(brain, np.maximum(noise + 5 * lump, 0), 0).astype(np.float32)
         geometry = Geometry(
             origins_mm=np.outer(np.arange(shape[0]), [0.0, 0.0, 5.0]),
             row_cosine=np.array([1.0, 0.0, 0.0]),
