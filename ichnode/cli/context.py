@@ -13,7 +13,8 @@ import typer
 from rich.console import Console
 
 from ichnode.app import open_database_of
-from ichnode.config import SEARCH, Config, load_config
+from ichnode.config import Config
+from ichnode.config_file import SEARCH, load_config
 from ichnode.domain.errors import ConfigError, IchnodeError
 from ichnode.queue.database import Database
 

@@ -16,7 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ichnode.app import MIB, open_database_of, peer_of
 from ichnode.cli.context import OUT, AsJson, Exit, ago, options, print_json
-from ichnode.config import Config, load_config
+from ichnode.config import Config
+from ichnode.config_file import load_config
 from ichnode.deliver.echo import echo
 from ichnode.domain.errors import IchnodeError
 from ichnode.domain.outputs import Peer

@@ -25,9 +25,9 @@ def send(
 ) -> None:
     """Send DICOM files to a node or PACS (C-STORE), the stored bytes unchanged. Exit code 1 unless all arrived."""
     peer = parse_peer(to, called, calling)
-    paths = sorted(p for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else [folder]
+    paths = dicom_files(folder) if folder.is_dir() else [folder]
     if not paths:
-        raise NothingFound(f"{folder} holds no files.")
+        raise NothingFound(f"{folder} holds no DICOM file.")
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     answers = send_files(paths, peer)

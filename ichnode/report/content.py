@@ -46,7 +46,8 @@ def not_analysed_tree(datasets: Sequence[Dataset], reason: str, flags: Sequence[
     images = [dataset for dataset in datasets if "Rows" in dataset]
     entries = [_reference(codes.SOURCE, image) for image in images]
     library = [_library([*_modality(datasets[0]), *entries])] if entries else []
-    comments = [f"Not analysed: {reason}", RESEARCH_NOTICE]
+    why = reason.removeprefix("not analysed: ")  # the queue's sentence begins so already
+    comments = [f"Not analysed: {why}", RESEARCH_NOTICE]
     return _root(context, codes.CT_UNSPECIFIED, [*library, _evaluations(comments, flags, None)])
 
 

@@ -1,0 +1,123 @@
+"""config.toml -> Config. An unknown or wrong key is an error that names the key, its line and what is allowed."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from ichnode.config import Config, section_of
+from ichnode.domain.errors import ConfigError
+from ichnode.receive.rules import Rule
+
+HINT: Final = "docs/reference/configuration.md lists every key and its values."
+KINDS: Final = {"tuple_type": "a list", "model_type": "a table", "model_attributes_type": "a table"}
+SEARCH: Final = (Path("config.toml"), Path("/etc/ichnode/config.toml"))
+
+
+def load_config(path: Path) -> Config:
+    """Reads and checks one configuration file. Relative folders in it are relative to it.
+
+    Raises ConfigError that names file, line, key, what is wrong and what is allowed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        hint = "Name the file with --config or ICHNODE_CONFIG; a commented example is config.toml of the source."
+        raise ConfigError(f"Cannot read the configuration {path}: {error}", hint=hint) from error
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}", hint="Mend that line.") from error
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        raise _explained(path, text, error) from error
+    contradictions = [_said(path, text, keys, what) for keys, what in _contradictions(config)]
+    if contradictions:
+        raise ConfigError("\n".join(contradictions), hint=HINT)
+    base = path.resolve().parent
+    work = config.work.model_copy(update={"weights": base / config.work.weights})
+    node = config.node.model_copy(update={"state_dir": base / config.node.state_dir})
+    return config.model_copy(update={"work": work, "node": node})
+
+
+def _contradictions(config: Config) -> Iterator[tuple[list[Any], str]]:
+    """What is wrong between keys that are each right: the keys that lead to it, and a sentence."""
+    for section, remotes in (("destination", config.destination), ("pacs", config.pacs)):
+        names = [remote.name for remote in remotes]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                yield [section, index, "name"], f"two [[{section}]] are called {name!r}"
+    names = [pacs.name for pacs in config.pacs]
+    if config.series.count_from and config.series.count_from not in names:
+        what = f"no [[pacs]] is called {config.series.count_from!r}; there are {', '.join(names) or 'none'}"
+        yield ["series", "count_from"], what
+    for index, rule in enumerate(config.rule or ()):
+        try:
+            Rule(**rule.model_dump())
+        except ConfigError as error:
+            yield ["rule", index, "why"], f"{error} {error.hint}"
+
+
+def _explained(path: Path, text: str, error: ValidationError) -> ConfigError:
+    """One sentence a wrong key, each with its line, from the top."""
+    errors = error.errors()
+    places = {wrong["loc"] for wrong in errors}
+    found = []
+    for wrong in errors:
+        # A list that is too short because its one table is wrong: the table's error says it all.
+        if not any(place[: len(wrong["loc"])] == wrong["loc"] for place in places - {wrong["loc"]}):
+            keys = list(wrong["loc"])
+            found.append((line_of(text, keys), _said(path, text, keys, _what(wrong, keys))))
+    return ConfigError("\n".join(sentence for _, sentence in sorted(found)), hint=HINT)
+
+
+def _said(path: Path, text: str, keys: list[Any], what: str) -> str:
+    name = "".join(f"#{key + 1}" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
+    return f"{path}:{line_of(text, keys)}: {name}: {what}"
+
+
+def _what(wrong: Any, keys: list[Any]) -> str:
+    if wrong["type"] == "extra_forbidden":
+        return f"unknown key; allowed here are {', '.join(_keys_beside(keys))}"
+    if wrong["type"] == "missing":
+        return "is missing and has no default"
+    if wrong["type"] in KINDS:
+        return f"should be {KINDS[wrong['type']]}, not {wrong['input']!r}"
+    message = str(wrong["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return message if wrong["type"] == "value_error" else f"{message}, not {wrong['input']!r}"
+
+
+def _keys_beside(keys: list[Any]) -> list[str]:
+    section: Any = Config
+    for key in keys[:-1]:
+        if isinstance(key, str):
+            section = section_of(section, key)
+    return list(section.model_fields)
+
+
+def line_of(text: str, keys: list[Any]) -> int:
+    """The line (from 1) of config.toml that the keys lead to; of the nearest table above where the key is missing."""
+    best, depth, here = 1, -1, [""]
+    counts: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*(\[\[?)\s*([\w.-]+)\s*\]", line)
+        if header:
+            name = header[2]
+            here = list(name.split("."))
+            if header[1] == "[[":
+                counts[name] = counts.get(name, -1) + 1
+                here.append(str(counts[name]))
+            trail = here
+        else:
+            key = re.match(r"\s*([\w.-]+)\s*=", line)
+            if not key:
+                continue
+            trail = [k for k in here if k] + key[1].split(".")
+        wanted = [str(k) for k in keys]
+        if trail == wanted[: len(trail)] and len(trail) > depth:
+            best, depth = number, len(trail)
+    return best
