@@ -30,6 +30,7 @@ CLOSING_MM: Final = 6.0  # gaps in the skull of up to twice this are closed
 CORE_MM: Final = 3.0  # bridges from brain to outside of up to twice this are cut
 REGROWTH_MM: Final = 5.0
 MIN_BONY_WAYS: Final = 6  # of the 8 ways in-plane, those that must end at bone
+MOSTLY_BONE_HU: Final = 70.0  # median of a slice at either end of the brain; a slice full of clot stays below
 BRAIN_ML: Final = (800.0, 2100.0)  # with liquor: a large man's skull holds about 2000
 MAX_OFFSET_MM: Final = 10.0  # between the centres of brain and head above the widest slice
 MIN_HEAD_ML: Final = 500.0
@@ -128,7 +129,19 @@ def _brain(coarse: _Coarse, head: Mask, bone: Mask) -> Mask:
     soft = inside & (coarse.hu > low)
     core = _largest(~coarse.near(~(soft & ~wall), CORE_MM))
     grown = coarse.near(core, REGROWTH_MM) & soft & (coarse.hu < high)
-    return _filled(grown | core)
+    return _without_bony_ends(coarse, _filled(grown | core))
+
+
+def _without_bony_ends(coarse: _Coarse, brain: Mask) -> Mask:
+    """The mask less the slices at its ends whose voxels bone and brain share: thick slices through the vertex."""
+    brain = brain.copy()
+    used = np.flatnonzero(brain.any(axis=(1, 2)))
+    for ends in (used, used[::-1]):
+        for k in ends:
+            if not brain[k].any() or np.median(coarse.hu[k][brain[k]]) <= MOSTLY_BONE_HU:
+                break
+            brain[k] = False
+    return brain
 
 
 def _bony_ways(wall: Mask) -> NDArray[np.uint8]:

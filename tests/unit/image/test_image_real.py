@@ -47,6 +47,13 @@ def test_the_brain_of_the_tilted_head_is_found(tilted):
     assert 1400 < volume_ml(mask, tilted.geometry) < 1600
 
 
+def test_a_thick_slice_through_the_vertex_whose_voxels_bone_and_brain_share_is_no_brain(tilted):
+    mask, _ = brain_mask(tilted.hu, tilted.geometry)
+
+    assert np.flatnonzero(mask.any(axis=(1, 2)))[-1] == 25  # slice 26 is 81 HU at its median
+    assert np.median(tilted.hu[25][mask[25]]) < 55
+
+
 def test_a_bleed_in_the_tilted_head_comes_back_with_its_volume(tilted, ellipsoid):
     """An ellipsoid of patient space, seen by a network that knows each voxel's share of it, measured on the slices."""
     grid = prepare(tilted, PRESETS["fov224"]).geometry
