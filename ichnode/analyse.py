@@ -95,8 +95,7 @@ def analyse(
         return explain(datasets, str(error), settings, at=at, missing=missing, predecessors=predecessors)
     source = Source(datasets=tuple(datasets), volume=volume)
     objects = build_result(source, findings, settings.installation, at, predecessors)
-    found = f"haematoma of {findings.volume_ml:.1f} mL" if findings.present else "no haematoma found"
-    return Result(state=JobState.DONE, text=found, objects=objects, findings=findings)
+    return Result(state=JobState.DONE, text=_in_words(findings), objects=objects, findings=findings)
 
 
 def explain(
@@ -136,11 +135,19 @@ def open_performer(settings: Settings, store: Store) -> tuple[str, Perform]:
 
 
 def write_object(store: Store, made: ReportObject) -> OutputFile:
-    """Checks an object against the standard and writes it durably. Raises NotConformant, OSError."""
-    check(made.dataset)
-    encoded, dataset = encode(made.dataset), made.dataset
+    """Checks an object against the standard and writes it durably. Raises NotConformant, OSError.
+
+    What was written under this UID before stays: a published object never changes, whatever library or time zone did.
+    """
+    dataset = made.dataset
     path = store.output_path(dataset.SOPInstanceUID)
-    write_durably(store.resolve(path), encoded)
+    target = store.resolve(path)
+    if target.exists():
+        encoded = target.read_bytes()
+    else:
+        check(dataset)
+        encoded = encode(dataset)
+        write_durably(target, encoded)
     return OutputFile(
         kind=made.kind,
         number=made.number,
@@ -150,6 +157,12 @@ def write_object(store: Store, made: ReportObject) -> OutputFile:
         path=path,
         sha256=sha256_of(encoded),
     )
+
+
+def _in_words(findings: Findings) -> str:
+    if findings.undetermined:
+        return "undetermined: the brain could not be told from the rest of the image"
+    return f"haematoma of {findings.volume_ml:.1f} mL" if findings.present else "no haematoma found"
 
 
 def _expansion(prediction: Prediction, card: Card, untrained_expansion: bool) -> Expansion | None:

@@ -15,10 +15,11 @@ from pynetdicom import build_context, evt
 
 from ichnode import __version__
 from ichnode.config import Config, PacsSection, Remote
+from ichnode.deliver.association import Timeouts
 from ichnode.deliver.backoff import Backoff
 from ichnode.deliver.loop import Deliverer, Destination
 from ichnode.deliver.parcel import INTERCHANGEABLE
-from ichnode.deliver.pull import find_series, get, move
+from ichnode.deliver.pull import find_series, get, move, series_counts
 from ichnode.domain.errors import ConfigError, Retryable
 from ichnode.domain.outputs import ObjectKind, Peer
 from ichnode.queue.database import Database, open_database
@@ -29,11 +30,11 @@ from ichnode.receive.by_hand import TakenIn, take_files
 from ichnode.receive.complete import Limits as SettleLimits
 from ichnode.receive.contexts import CT_CLASSES, TRANSFER_SYNTAXES
 from ichnode.receive.intake import adopt, take
-from ichnode.receive.pacs import PacsCounts
+from ichnode.receive.pacs import Ask, PacsCounts
 from ichnode.receive.rules import DEFAULT_RULES, Rule
 from ichnode.receive.scp import Receiver, ScpSettings, arrival_of
 from ichnode.receive.select import Preference
-from ichnode.receive.settle import Counts, SweepSettings, sweep
+from ichnode.receive.settle import SweepSettings, sweep
 from ichnode.service import set_up_logging
 from ichnode.store.layout import Store
 from ichnode.store.reconcile import reconcile
@@ -50,6 +51,7 @@ DAY_S: Final = 86400
 RECEIVE_GRACE_S: Final = 20.0  # for the instance in hand
 DELIVER_GRACE_S: Final = 70.0  # for the object in hand: a slow PACS may take its whole DIMSE time-out
 TICK_S: Final = 0.5
+COUNT_TIMEOUTS: Final = Timeouts(connect_s=3, acse_s=3, dimse_s=5, network_s=5)  # a series waits, not a person
 REPLAY_AE: Final = "REPLAY"  # calling AE title of what comes from a folder: rules may ask for it
 
 
@@ -117,12 +119,12 @@ def sweep_settings(config: Config) -> SweepSettings:
     )
 
 
-def _counts(config: Config) -> Counts | None:
+def _counts(config: Config) -> Ask | None:
     pacs = next((p for p in config.pacs if p.name == config.series.count_from), None)
     if pacs is None:
         return None
-    counts = PacsCounts(peer_of(config, pacs))
-    return lambda study: counts.of_study(study, now=time.time())
+    peer = peer_of(config, pacs)
+    return PacsCounts(pacs.name, lambda study: series_counts(peer, study, COUNT_TIMEOUTS)).of_study
 
 
 def run_receive(config: Config, stop: Event, *, ready: Callable[[str], None], alive: Callable[[], None]) -> None:
@@ -132,10 +134,11 @@ def run_receive(config: Config, stop: Event, *, ready: Callable[[str], None], al
         _reconcile(store, db, min_age_s=0)
         receiver = Receiver(scp_settings(config), db=db, store=store)
         settings, count = sweep_settings(config), _counts(config)
+        told: set[str] = set()
         hour, minute = config.schedule.reconcile_at.split(":")
         scheduler = _scheduler()
         scheduler.add_job(
-            lambda: sweep(db, settings, now=time.time(), is_open=receiver.transfers.is_open, count=count),
+            lambda: sweep(db, settings, now=time.time(), is_open=receiver.transfers.is_open, told=told, count=count),
             "interval",
             seconds=config.schedule.sweep_s,
         )

@@ -39,7 +39,7 @@ OneLine = Annotated[
 class Section(BaseModel):
     """A table of config.toml: frozen, and strict about its keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Node(Section):

@@ -103,5 +103,6 @@ def set_up_logging(level: str) -> None:
     logging.getLogger("ichnode").setLevel(level.upper())
     # pynetdicom logs the identifiers of peers' requests at these levels: patient data.
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    logging.getLogger("pydicom").setLevel(logging.ERROR)
     # Likewise pydicom's warnings quote the odd values that they warn of.
     warnings.simplefilter("ignore", UserWarning)

@@ -15,13 +15,13 @@ import typer
 from sqlalchemy.exc import SQLAlchemyError
 
 from ichnode.app import MIB, open_database_of, peer_of
+from ichnode.cli.alarms import alarms, read_status
 from ichnode.cli.context import OUT, AsJson, Exit, ago, options, print_json
 from ichnode.config import Config
 from ichnode.config_file import load_config
 from ichnode.deliver.echo import echo
 from ichnode.domain.errors import IchnodeError
 from ichnode.domain.outputs import Peer
-from ichnode.queue.views import status
 
 RELEASED_AT: Final = 1795305600  # 2026-11-22: a clock before this is wrong
 
@@ -105,12 +105,12 @@ def _folders(config: Config) -> Iterator[Check]:
     todo = "Free space there: under the floor every image is refused (0xA700)."
     verdict = Verdict.FAIL if free < floor else Verdict.WARN if free < target else Verdict.OK
     yield Check(verdict, "disk", f"{free} MiB free, floor {floor} MiB", todo)
-    now = status(with_db)
+    now = read_status(with_db)
     with_db.close()
-    alarms = len(now.failed) + len(now.dead) + len(now.quarantined)
+    found = len(alarms(now, config))
     waiting = f"oldest job is from {ago(now.oldest_waiting_at)}" if now.oldest_waiting_at else "nothing waits"
-    verdict = Verdict.WARN if alarms else Verdict.OK
-    yield Check(verdict, "queue", f"{waiting}, {alarms} alarms", "`ichnode status` lists them.")
+    verdict = Verdict.WARN if found else Verdict.OK
+    yield Check(verdict, "queue", f"{waiting}, {found} alarms", "`ichnode status` lists them.")
 
 
 def _weights(config: Config) -> Check:

@@ -1,5 +1,6 @@
 """ichnode: the entry of the command line. Every verb is a module beside this one."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -88,6 +89,7 @@ app.command("reference", hidden=True)(reference.reference)
 
 def main() -> None:
     """Runs one verb. An error is one sentence and a hint, never a traceback."""
+    os.umask(0o027)  # what the node keeps are patients' images: nothing of it for everyone
     try:
         app()
     except IchnodeError as error:

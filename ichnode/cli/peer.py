@@ -18,6 +18,6 @@ def parse_peer(address: str, called: str, calling: str) -> Peer:
     if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ConfigError(f"{address} is not HOST:PORT.", hint="For example 10.1.2.3:11112.")
     for title in (called, calling):
-        if not 0 < len(title) <= 16:
-            raise ConfigError(f"{title!r} is not an AE title.", hint="1 to 16 characters.")
+        if not 0 < len(title) <= 16 or not title.isascii() or not title.isprintable():
+            raise ConfigError(f"{title!r} is not an AE title.", hint="1 to 16 ASCII characters.")
     return Peer(name=address, host=host, port=int(port), ae_title=called, calling_ae_title=calling)

@@ -20,7 +20,7 @@ from ichnode.domain.states import Decision, JobState
 from ichnode.queue import jobs
 from ichnode.queue.database import Database
 from ichnode.queue.replays import Replayable, Wanted, find
-from ichnode.receive.by_hand import settle_now
+from ichnode.receive.by_hand import TakenIn, settle_now
 from ichnode.receive.header import accession_key
 from ichnode.receive.scan import scan
 
@@ -111,9 +111,16 @@ def _pull(
         raise typer.Exit(Exit.OK)
     series: set[str] = set()
     for study in track(studies, description=f"pulling from {name}", console=ERR, transient=True):
-        series |= take_from_pacs(config, db, pacs, study.study_instance_uid).series
+        taken = take_from_pacs(config, db, pacs, study.study_instance_uid)
+        series |= taken.series
+        _tell_refused(taken)
     settle_now(db, series, sweep_settings(config), now=time.time())
     return tuple(sorted(series))
+
+
+def _tell_refused(taken: TakenIn) -> None:
+    for name, reason in taken.refused.items():
+        ERR.print(f"{name}: {reason}", markup=False, soft_wrap=True)
 
 
 def _foretell(config: Config, folder: Path, wanted: Wanted, why: bool, as_json: bool) -> None:
@@ -137,8 +144,7 @@ def _foretell(config: Config, folder: Path, wanted: Wanted, why: bool, as_json: 
 def _take_folder(config: Config, db: Database, folder: Path) -> tuple[str, ...]:
     """Takes the files of a folder in. Returns the UIDs of their series."""
     taken = take_folder(config, db, folder)
-    for name, reason in taken.refused.items():
-        ERR.print(f"{name}: {reason}", markup=False, soft_wrap=True)
+    _tell_refused(taken)
     if not taken.series:
         raise NothingFound(f"{folder} holds no DICOM image that could be taken in.")
     settle_now(db, taken.series, sweep_settings(config), now=time.time())

@@ -7,6 +7,7 @@ from typing import Final
 import typer
 from rich.table import Table
 
+from ichnode.cli.alarms import alarms, read_status
 from ichnode.cli.context import OUT, AsJson, Exit, ago, options, print_json, queue
 from ichnode.domain.states import DeliveryState, JobState, SeriesState
 from ichnode.queue import views
@@ -16,16 +17,16 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     """The queue at a glance: what waits, what failed, what was not delivered. Exit code 1 when something alarms."""
     config = options(context).load()
     with queue(config) as db:
-        now = views.status(db)
-    alarms = now.quarantined or now.dead or now.failed
+        now = read_status(db)
+    found = alarms(now, config)
     if as_json:
-        print_json(asdict(now) | {"alarm": bool(alarms)})
+        print_json(asdict(now) | {"alarm": bool(found), "alarms": found})
     else:
-        _print(now)
-    raise typer.Exit(Exit.NO if alarms else Exit.OK)
+        _print(now, found)
+    raise typer.Exit(Exit.NO if found else Exit.OK)
 
 
-def _print(now: views.Status) -> None:
+def _print(now: views.Status, found: list[str]) -> None:
     waiting = sum(now.jobs.get(state, 0) for state in (JobState.QUEUED, JobState.RUNNING))
     oldest = f" (the oldest from {ago(now.oldest_waiting_at)})" if now.oldest_waiting_at else ""
     arriving = now.series.get(SeriesState.RECEIVING, 0)
@@ -33,11 +34,10 @@ def _print(now: views.Status) -> None:
     for name, states in now.deliveries.items():
         parts = [f"{states.get(state, 0)} {word}" for state, word in _DELIVERY_WORDS.items()]
         OUT.print(f"to {name}: " + ", ".join(parts), markup=False)
-    alarms = _alarms(now)
-    for text in alarms[:MOST_ALARMS]:
+    for text in found[:MOST_ALARMS]:
         OUT.print(f"ALARM  {text}", style="bold red", markup=False, soft_wrap=True)
-    if len(alarms) > MOST_ALARMS:
-        OUT.print(f"ALARM  and {len(alarms) - MOST_ALARMS} more: --json lists them all", style="bold red")
+    if len(found) > MOST_ALARMS:
+        OUT.print(f"ALARM  and {len(found) - MOST_ALARMS} more: --json lists them all", style="bold red")
     table = Table("job", "state", "first slice", "rev", "result or reason", box=None)
     for row in now.recent:
         job = row["jobs"][-1] if row["jobs"] else None
@@ -46,12 +46,6 @@ def _print(now: views.Status) -> None:
         table.add_row(str(job["id"]) if job else "-", state, ago(row["first_at"]), str(row["revision"]), text)
     if now.recent:
         OUT.print(table, markup=False)
-
-
-def _alarms(now: views.Status) -> list[str]:
-    texts = [f"job {job['id']} failed: {job['reason']}" for job in now.failed]
-    texts += [f"{d['kind']} of job {d['job_id']} is dead at {d['destination']}: {d['reason']}" for d in now.dead]
-    return texts + [f"in quarantine, {ago(q['at'])}: {q['reason']} ({q['path']})" for q in now.quarantined]
 
 
 MOST_ALARMS: Final = 10

@@ -1,5 +1,7 @@
 """C-FIND, C-MOVE and C-GET: studies that the PACS has and the node shall analyse."""
 
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -23,6 +25,7 @@ PENDING: Final = (0xFF00, 0xFF01)  # PS3.4 C.4.1.1.4, C.4.2.1.5, C.4.3.1.4
 SUB_OPERATIONS_WITH_FAILURES: Final = 0xB000  # PS3.4 C.4.2.1.5: complete, one or more failures or warnings
 MOVE_DESTINATION_UNKNOWN: Final = 0xA801  # PS3.4 C.4.2.1.5
 RETRIEVE_DIMSE_S: Final = 600.0  # a PACS that fetches from tape sends no pending answer meanwhile
+MOST_SERIES: Final = 2000  # a count of more is no answer about one study
 WILDCARDS: Final = "*?\\"
 
 
@@ -94,11 +97,34 @@ def find_series(
     return [str(series.SeriesInstanceUID) for series in found if series.get("Modality", modality) == modality]
 
 
-def _find(peer: Peer, query: Dataset, timeouts: Timeouts) -> list[Dataset]:
+def series_counts(peer: Peer, study_instance_uid: str, timeouts: Timeouts) -> dict[str, int]:
+    """Images a series of a study, by Series Instance UID; a series of which the PACS does not say it is left out.
+
+    All answers have to come within ``timeouts.dimse_s``. Raises Retryable when it could not be asked to the end, or
+    would not come to one. Source: PS3.4 C.6.2.
+    """
+    identifier = _level(study_instance_uid)
+    identifier.QueryRetrieveLevel = "SERIES"
+    identifier.SeriesInstanceUID = ""
+    identifier.NumberOfSeriesRelatedInstances = ""
+    found = _find(peer, identifier, timeouts, most=MOST_SERIES, within_s=timeouts.dimse_s)
+    counts: dict[str, int] = {}
+    for series in found:
+        try:
+            counts[str(series.SeriesInstanceUID)] = int(series.NumberOfSeriesRelatedInstances)
+        except (AttributeError, TypeError, ValueError, OverflowError, NotImplementedError):
+            continue  # absent, empty or odd
+    return counts
+
+
+def _find(
+    peer: Peer, query: Dataset, timeouts: Timeouts, *, most: float = math.inf, within_s: float = math.inf
+) -> list[Dataset]:
     model = StudyRootQueryRetrieveInformationModelFind
     found: list[Dataset] = []
     with associate(peer, [build_context(model)], timeouts) as association:
         _ready(association, peer, "C-FIND")
+        ends_at = time.monotonic() + within_s
         for status, identifier in association.send_c_find(query, model):
             if "Status" not in status:
                 raise Unreachable(f"{peer.name}: {lost(association)} while it answered a query")
@@ -106,6 +132,8 @@ def _find(peer: Peer, query: Dataset, timeouts: Timeouts) -> list[Dataset]:
                 raise Retryable(f"{peer.name} answered C-FIND with 0x{status.Status:04X}")
             if identifier is not None:
                 found.append(identifier)
+            if len(found) > most or time.monotonic() > ends_at:
+                raise Retryable(f"{peer.name} does not come to an end with its answers to C-FIND")
     return found
 
 

@@ -56,6 +56,7 @@ MOVES: Final[frozenset[tuple[StrEnum, StrEnum]]] = frozenset(
         (_S.RECEIVING, _S.SETTLED),
         (_S.SETTLED, _S.SUPERSEDED),
         (_J.QUEUED, _J.RUNNING),
+        (_J.QUEUED, _J.REJECTED),  # its revision was superseded before it began
         (_J.RUNNING, _J.DONE),
         (_J.RUNNING, _J.REJECTED),
         (_J.RUNNING, _J.FAILED),

@@ -113,3 +113,8 @@ class Findings:
     def present(self) -> bool:
         """Whether any haematoma was found."""
         return bool(self.volume_ml > 0)
+
+    @property
+    def undetermined(self) -> bool:
+        """Whether nothing was found by a network that did not see a brain: that is no negative result."""
+        return not self.present and Flag.QF_STRIP in self.flags

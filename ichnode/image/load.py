@@ -20,6 +20,11 @@ MIN_AXIAL: Final = 0.9  # |z| of the slice normal
 JITTER: Final = 1e-3  # orientations that differ by less are one, badly written
 ROUNDING: Final = 1e-5  # and by less than this, not even badly
 SPACING_MM: Final = 1e-4
+PIXEL_MM: Final = (0.1, 3.0)  # what a head CT can have; anything else is a damaged header
+LARGEST_GAP_MM: Final = 25.0
+LARGEST_MATRIX: Final = 4096
+MIN_AIR: Final = 0.02  # share of voxels: round every head there is air, unless the rescale was lost
+AIR_HU: Final = -300
 THICKNESS_MM: Final = (0.5, 6.0)  # slices for which the recipe was tried; others are flagged
 SAME_THICKNESS_MM: Final = 0.1
 
@@ -63,9 +68,13 @@ def load_series(datasets: Sequence[Dataset]) -> Volume:
         rows=stack[0].matrix[0],
         columns=stack[0].matrix[1],
     )
+    _check_gaps(stack, geometry)
     mended = len(stack) < len(frames) or _is_mended(stack)
+    hu = hounsfield(stack)
+    if np.count_nonzero(hu < AIR_HU) < MIN_AIR * hu.size:
+        raise Rejected("The images show no air round the head: their HU scale (rescale intercept or slope) is wrong.")
     return Volume(
-        hu=hounsfield(stack),
+        hu=hu,
         geometry=geometry,
         sources=tuple(_source(frame) for frame in stack),
         flags=_flags(stack, geometry, mended=mended),
@@ -79,6 +88,10 @@ def _check_together(datasets: Sequence[Dataset]) -> None:
         check_lossless(dataset)
     if len({dataset.get("SeriesInstanceUID") for dataset in datasets}) > 1:
         raise Rejected("The images belong to more than one series.")
+    if len({dataset.get("StudyInstanceUID") for dataset in datasets}) > 1:
+        raise Rejected("The images belong to more than one study.")
+    if len({str(dataset.get("PatientID", "")).strip() for dataset in datasets}) > 1:
+        raise Rejected("The images belong to more than one patient.")
     if len({dataset.get("SOPInstanceUID") for dataset in datasets}) < len(datasets):
         raise Rejected("One of the images is there twice.")
     if len({dataset.get("FrameOfReferenceUID") or "" for dataset in datasets} - {""}) > 1:
@@ -91,6 +104,11 @@ def _check_same(frames: Sequence[Frame]) -> None:
             sizes = " and ".join(f"{rows} × {columns}" for rows, columns in (one.matrix, other.matrix))
             raise BadGeometry(f"{_two(one, other)} have different sizes ({sizes} pixels); {_NOT_ONE}")
     first = frames[0]
+    rows, columns = first.matrix
+    if max(rows, columns) > LARGEST_MATRIX:
+        raise Rejected(f"The images have {rows} × {columns} pixels, which no head CT has.")
+    if not PIXEL_MM[0] <= min(first.spacing) <= max(first.spacing) <= PIXEL_MM[1]:
+        raise BadGeometry(f"A pixel spacing of {_spacing_text(first)} cannot be that of a head CT.")
     for other in frames[1:]:
         if _apart(first.spacing, other.spacing) > SPACING_MM:
             a, b = (_spacing_text(frame) for frame in (first, other))
@@ -100,6 +118,13 @@ def _check_same(frames: Sequence[Frame]) -> None:
 
 
 _NOT_ONE: Final = "the series cannot be one volume."
+
+
+def _check_gaps(stack: Sequence[Frame], geometry: Geometry) -> None:
+    widest = int(geometry.gaps_mm.argmax())
+    if geometry.gaps_mm[widest] > LARGEST_GAP_MM:
+        gap = f"{geometry.gaps_mm[widest]:.0f} mm"
+        raise BadGeometry(f"{_two(stack[widest], stack[widest + 1])} lie {gap} apart; {_NOT_ONE}")
 
 
 def _axes(frames: Sequence[Frame]) -> tuple[Vector, Vector]:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, desc, insert, select, update
+from sqlalchemy import Connection, RowMapping, desc, insert, or_, select, update
 
 from ichnode.domain.facts import InstanceFacts
 from ichnode.domain.states import Decision, SeriesState, Transfer
@@ -38,6 +38,7 @@ class Recorded(StrEnum):
     NEW = "new"
     DUPLICATE = "duplicate"  # the same bytes again
     CONFLICT = "conflict"  # the same UID with other bytes: nothing was written
+    FOREIGN = "foreign"  # its series or study is another patient's, or its series another study's: nothing was written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +61,10 @@ def kept(db: Database, sop_instance_uid: str) -> Kept | None:
     return Kept(sop_instance_uid=sop_instance_uid, sha256=row["sha256"], path=row["path"], purged=purged)
 
 
-def patient_keys(db: Database, study_instance_uid: str) -> frozenset[str]:
-    """The patients that the kept instances of a study name: more than one is an error somewhere upstream."""
-    key = INSTANCES.c.facts["patient_key"].as_string()
-    query = select(key).where(INSTANCES.c.study_instance_uid == study_instance_uid).distinct()
+def foreign(db: Database, instance: NewInstance) -> str:
+    """Why an instance cannot belong to what its UIDs name, in words; empty when it can."""
     with db.read() as connection:
-        return frozenset(found for found in connection.execute(query).scalars() if found)
+        return _why_foreign(connection, instance)
 
 
 def restored(db: Database, sop_instance_uid: str, *, path: str, size_bytes: int, now: float) -> None:
@@ -85,6 +84,8 @@ def record(db: Database, instance: NewInstance, *, now: float) -> Recorded:
         row = _find(connection, instance.sop_instance_uid)
         if row is not None:
             return Recorded.DUPLICATE if row["sha256"] == instance.sha256 else Recorded.CONFLICT
+        if _why_foreign(connection, instance):
+            return Recorded.FOREIGN
         values = asdict(instance) | {"received_at": now, "revision": _open_revision(connection, instance, now)}
         connection.execute(insert(INSTANCES).values(values))
     return Recorded.NEW
@@ -119,6 +120,18 @@ def _find(connection: Connection, sop_instance_uid: str) -> RowMapping | None:
     return connection.execute(query).mappings().one_or_none()
 
 
+def _why_foreign(connection: Connection, instance: NewInstance) -> str:
+    in_series = SERIES.c.series_instance_uid == instance.series_instance_uid
+    in_study = SERIES.c.study_instance_uid == instance.study_instance_uid
+    query = select(SERIES.c.study_instance_uid, SERIES.c.patient_key).where(or_(in_series, in_study)).distinct()
+    for study, patient in connection.execute(query):
+        if patient != instance.facts.patient_key:
+            return "its series or study was begun with another patient ID or issuer"
+        if study != instance.study_instance_uid:
+            return "its series was begun in another study"
+    return ""
+
+
 def _open_revision(connection: Connection, instance: NewInstance, now: float) -> int:
     query = select(SERIES).where(SERIES.c.series_instance_uid == instance.series_instance_uid)
     latest = connection.execute(query.order_by(desc(SERIES.c.revision)).limit(1)).mappings().one_or_none()
@@ -130,6 +143,7 @@ def _open_revision(connection: Connection, instance: NewInstance, now: float) ->
         "series_instance_uid": instance.series_instance_uid,
         "study_instance_uid": instance.study_instance_uid,
         "revision": revision,
+        "patient_key": instance.facts.patient_key,
         "state": SeriesState.RECEIVING,
         "calling_ae": instance.calling_ae,
         "transfer": Transfer.NONE,

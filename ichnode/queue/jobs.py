@@ -8,11 +8,11 @@ from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
 
 from ichnode.domain.errors import LeaseLost
 from ichnode.domain.outputs import OutputFile
-from ichnode.domain.states import JobState, check_move
+from ichnode.domain.states import JobState, SeriesState, check_move
 from ichnode.queue.audit import Entity, note
 from ichnode.queue.database import Database, inserted_id
 from ichnode.queue.outbox import Route, add_outputs
-from ichnode.queue.tables import JOBS
+from ichnode.queue.tables import JOBS, SERIES
 
 
 class JobKind(StrEnum):
@@ -104,6 +104,14 @@ def claim(db: Database, *, owner: str, now: float, lease_s: float, max_attempts:
     return replace(_lease(job), attempts=job["attempts"] + 1, fence=job["fence"] + 1)
 
 
+def withdraw(connection: Connection, series_id: int, *, reason: str, now: float) -> None:
+    """Ends the jobs of a series that have not begun: what they would say is out of date."""
+    query = select(JOBS).where(JOBS.c.series_id == series_id, JOBS.c.state == JobState.QUEUED)
+    for job in connection.execute(query).mappings().all():
+        _move(connection, job, JobState.REJECTED, reason, now)
+        connection.execute(update(JOBS).where(JOBS.c.id == job["id"]).values(reason=reason, finished_at=now))
+
+
 def renew(db: Database, lease: Lease, *, now: float, lease_s: float) -> None:
     """Prolongs the lease. Raises LeaseLost when another worker has the job."""
     with db.write() as connection:
@@ -130,9 +138,15 @@ def finish(
     reason: str,
     now: float,
 ) -> None:
-    """Ends a job: its state, its objects and their deliveries in one transaction. Raises LeaseLost."""
+    """Ends a job: its state, its objects and their deliveries in one transaction. Raises LeaseLost.
+
+    Where a later revision has settled meanwhile its objects are kept but not sent: they would contradict the new ones.
+    """
     with db.write() as connection:
         job = _owned(connection, lease)
+        state_of_series = connection.execute(select(SERIES.c.state).where(SERIES.c.id == lease.series_id)).scalar_one()
+        if state_of_series == SeriesState.SUPERSEDED:
+            routes, reason = (), f"{reason}; not sent: a later revision has come"
         _move(connection, job, state, reason, now)
         values = {"reason": reason, "finished_at": now, "lease_until": None, "owner": None}
         connection.execute(update(JOBS).where(JOBS.c.id == lease.job_id).values(values))
@@ -154,7 +168,7 @@ def retry_or_fail(db: Database, lease: Lease, error: str, *, max_attempts: int, 
         _move(connection, job, JobState.FAILED, error, now, alarm=True)
         over = {"reason": error, "finished_at": now, "lease_until": None, "owner": None}
         connection.execute(update(JOBS).where(JOBS.c.id == lease.job_id).values(over))
-        if lease.kind == JobKind.ANALYSE:
+        if lease.kind == JobKind.ANALYSE and not _has_result(connection, lease.series_id):
             text = f"analysis failed after {lease.attempts} attempts: {error}"
             add_job(connection, lease.series_id, JobKind.EXPLAIN, priority=Priority.EXPLAIN, reason=text, now=now)
         return JobState.FAILED
@@ -189,6 +203,11 @@ def backlog(db: Database) -> tuple[int, float | None]:
     with db.read() as connection:
         count, oldest = connection.execute(query).one()
     return int(count), oldest
+
+
+def _has_result(connection: Connection, series_id: int) -> bool:
+    query = select(JOBS.c.id).where(JOBS.c.series_id == series_id, JOBS.c.state == JobState.DONE)
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def _lease(job: RowMapping) -> Lease:

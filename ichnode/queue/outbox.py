@@ -46,16 +46,25 @@ def add_outputs(
     analysed: bool,
     now: float,
 ) -> None:
-    """Adds a job's objects and a pending delivery to each destination that wants them. An object that exists already
-    (a replay that came to the same result, a second run after a crash) is not added or sent again."""
+    """Adds a job's objects and a pending delivery to each destination that wants them and was not yet given them.
+
+    An object that exists already (a replay that came to the same result, a second run after a crash) gets no second
+    row and is not sent again to where it went.
+    """
     for output in outputs:
-        known = select(OUTPUTS.c.id).where(OUTPUTS.c.sop_instance_uid == output.sop_instance_uid)
-        if connection.execute(known).scalar() is not None:
-            continue
+        this = OUTPUTS.c.sop_instance_uid == output.sop_instance_uid
+        output_id = connection.execute(select(OUTPUTS.c.id).where(this)).scalar()
         values = {name: getattr(output, name) for name in OutputFile.__dataclass_fields__}
-        output_id = inserted_id(connection, insert(OUTPUTS).values(values | {"job_id": job_id, "created_at": now}))
+        if output_id is None:
+            statement = insert(OUTPUTS).values(values | {"job_id": job_id, "created_at": now})
+            output_id = inserted_id(connection, statement)
+        else:  # retention may have taken its file: there is one again
+            connection.execute(update(OUTPUTS).where(this).values(values | {"purged_at": None}))
+        there = select(DELIVERIES.c.destination).where(DELIVERIES.c.output_id == output_id)
+        known = set(connection.execute(there).scalars())
         for route in routes:
-            if output.kind in route.kinds and (analysed or route.not_analysed):
+            wanted = output.kind in route.kinds and (analysed or route.not_analysed)
+            if wanted and route.destination not in known:
                 _add_delivery(connection, output_id, route.destination, now)
 
 
@@ -120,8 +129,12 @@ def dead(db: Database, delivery_id: int, *, reason: str, now: float, status: int
 def resend(
     db: Database, *, job_ids: Sequence[int], destination: str | None, now: float, only_dead: bool = False
 ) -> int:
-    """By hand: every delivery of these jobs (to one destination, or to all) is pending again. Returns how many."""
+    """By hand: every delivery of these jobs (to one destination, or to all) is pending again. Returns how many.
+
+    Objects whose files retention has deleted are left out.
+    """
     query = select(DELIVERIES.c.id, DELIVERIES.c.state).join(OUTPUTS).where(OUTPUTS.c.job_id.in_(job_ids))
+    query = query.where(OUTPUTS.c.purged_at.is_(None))
     if destination is not None:
         query = query.where(DELIVERIES.c.destination == destination)
     states = [DeliveryState.DEAD] if only_dead else [DeliveryState.DEAD, DeliveryState.SENT]

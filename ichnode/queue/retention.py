@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Table, func, select, union_all, update
+from sqlalchemy import Column, CompoundSelect, Connection, Table, func, select, union, union_all, update
 from sqlalchemy.sql import literal
 
 from ichnode.domain.states import Decision, DeliveryState, JobState, SeriesState
@@ -68,21 +68,15 @@ _UNDELIVERED: Final = [DeliveryState.PENDING, DeliveryState.DEAD]
 def expendable(db: Database, ended: Ended, *, ended_before: float, limit: int) -> list[Expendable]:
     """Series that ended so before then, oldest first: every revision decided, every job over, every delivery made.
 
-    What was not delivered is never in the list.
+    What was not delivered is never in the list; nor is a result that no destination was there for.
     """
     uid = SERIES.c.series_instance_uid
-    jobs = select(uid).join(JOBS, JOBS.c.series_id == SERIES.c.id)
-    busy = jobs.where(JOBS.c.state.in_(_BUSY_JOBS))
-    owed = jobs.join(OUTPUTS, OUTPUTS.c.job_id == JOBS.c.id).join(DELIVERIES)
-    owed = owed.where(DELIVERIES.c.state.in_(_UNDELIVERED))
-    unsettled = select(uid).where(SERIES.c.state == SeriesState.RECEIVING)
-    undecided = select(uid).where(SERIES.c.state == SeriesState.SETTLED, SERIES.c.decision == Decision.PENDING)
     ended_at = func.max(JOBS.c.finished_at)
     there = select(INSTANCES.c.series_instance_uid).where(INSTANCES.c.purged_at.is_(None))
     query = (
         select(uid, ended_at.label("ended_at"))
         .join(JOBS, JOBS.c.series_id == SERIES.c.id)
-        .where(uid.not_in(busy), uid.not_in(owed), uid.not_in(unsettled), uid.not_in(undecided), uid.in_(there))
+        .where(uid.not_in(_held()), uid.in_(there))
         .group_by(uid)
         .having(ended_at < ended_before)
         .order_by(ended_at)
@@ -98,13 +92,12 @@ def expendable(db: Database, ended: Ended, *, ended_before: float, limit: int) -
 def purged(db: Database, item: Expendable, *, why: str, now: float) -> bool:
     """Marks the files of a series as gone; the caller deletes them afterwards.
 
-    False, and nothing is marked, when a late slice or a replay came since the item was listed.
+    False, and nothing is marked, when something of it is wanted again since it was listed: a late slice, a replay, a
+    delivery asked for by hand.
     """
-    late = SERIES.c.state == SeriesState.RECEIVING
-    again = select(JOBS.c.id).where(JOBS.c.series_id == SERIES.c.id, JOBS.c.state.in_(_BUSY_JOBS)).exists()
-    wanted = select(SERIES.c.id).where(SERIES.c.series_instance_uid == item.series_instance_uid, late | again)
     with db.write() as connection:
-        if connection.execute(wanted).first() is not None:
+        held = [row[0] for row in connection.execute(_held())]
+        if item.series_instance_uid in held:
             return False
         _mark(connection, INSTANCES, item.instances, now)
         _mark(connection, OUTPUTS, item.outputs, now)
@@ -112,6 +105,23 @@ def purged(db: Database, item: Expendable, *, why: str, now: float) -> bool:
         for series_id in connection.execute(query).scalars():
             note(connection, Entity.SERIES, series_id, now=now, new="purged", text=why)
     return True
+
+
+def _held() -> CompoundSelect[Any]:
+    """UIDs of the series of which something is still awaited."""
+    uid = SERIES.c.series_instance_uid
+    jobs = select(uid).join(JOBS, JOBS.c.series_id == SERIES.c.id)
+    outputs = jobs.join(OUTPUTS, OUTPUTS.c.job_id == JOBS.c.id)
+    any_output = OUTPUTS.alias()
+    delivered = select(DELIVERIES.c.id).join(any_output, DELIVERIES.c.output_id == any_output.c.id)
+    delivered = delivered.where(any_output.c.job_id == JOBS.c.id)
+    return union(
+        select(uid).where(SERIES.c.state == SeriesState.RECEIVING),
+        select(uid).where(SERIES.c.state == SeriesState.SETTLED, SERIES.c.decision == Decision.PENDING),
+        jobs.where(JOBS.c.state.in_(_BUSY_JOBS)),
+        outputs.join(DELIVERIES, DELIVERIES.c.output_id == OUTPUTS.c.id).where(DELIVERIES.c.state.in_(_UNDELIVERED)),
+        outputs.where(JOBS.c.state == JobState.DONE, SERIES.c.state != SeriesState.SUPERSEDED, ~delivered.exists()),
+    )
 
 
 def old_quarantined(db: Database, *, before: float, limit: int) -> list[Quarantined]:

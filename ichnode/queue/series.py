@@ -11,7 +11,7 @@ from ichnode.domain.states import Decision, SeriesState, Transfer, check_move
 from ichnode.queue.audit import Entity, note
 from ichnode.queue.database import Database
 from ichnode.queue.intake import facts_from_json
-from ichnode.queue.jobs import JobKind, Priority, add_job
+from ichnode.queue.jobs import JobKind, Priority, add_job, withdraw
 from ichnode.queue.tables import INSTANCES, SERIES
 
 
@@ -33,6 +33,7 @@ class SeriesRow:
     series_instance_uid: str
     study_instance_uid: str
     revision: int
+    patient_key: str
     state: SeriesState
     calling_ae: str
     transfer: Transfer
@@ -83,6 +84,17 @@ def undecided(db: Database) -> list[Study]:
     return [_study(uid, list(group)) for uid, group in groupby(loaded, key=lambda s: s.study_instance_uid)]
 
 
+def claimed_acquisitions(db: Database, row: SeriesRow) -> set[int | None]:
+    """Acquisition numbers of all other series of the study, whatever became of them; None for images without one."""
+    number = INSTANCES.c.facts["acquisition_number"].as_integer()
+    query = select(number).where(
+        INSTANCES.c.study_instance_uid == row.study_instance_uid,
+        INSTANCES.c.series_instance_uid != row.series_instance_uid,
+    )
+    with db.read() as connection:
+        return set(connection.execute(query.distinct()).scalars())
+
+
 def mark_transfer(db: Database, series_instance_uid: str, transfer: Transfer) -> None:
     """Notes how the association that brings a series stands, on the revision that still receives; none: no matter."""
     this = (SERIES.c.series_instance_uid == series_instance_uid) & (SERIES.c.state == SeriesState.RECEIVING)
@@ -116,6 +128,7 @@ def settle(db: Database, series_id: int, *, missing: int, text: str, now: float)
         )
         for old in connection.execute(earlier).mappings().all():
             _move(connection, old, SeriesState.SUPERSEDED, f"by revision {row['revision']}", now)
+            withdraw(connection, old["id"], reason=f"superseded by revision {row['revision']}", now=now)
     return True
 
 

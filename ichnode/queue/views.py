@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Table, false, func, or_, select
 
-from ichnode.domain.outputs import Reference
+from ichnode.domain.outputs import ObjectKind, Reference
 from ichnode.domain.states import DeliveryState, JobState
 from ichnode.queue.audit import AuditRow, Entity
 from ichnode.queue.database import Database
@@ -20,7 +20,8 @@ WAITING: Final = [JobState.QUEUED, JobState.RUNNING]
 class Status:
     """The queue at a glance. Counts are by state; times are seconds since the epoch.
 
-    ``failed``: jobs that failed and that no later run of the same series made good.
+    ``failed``: jobs that failed and that no later run of the same series made good. ``node``: alarms of the node
+    itself, since the time asked for: refusals, files that are missing, a full disk.
     """
 
     instances: int
@@ -30,12 +31,14 @@ class Status:
     quarantined: list[Row]
     dead: list[Row]
     failed: list[Row]
+    node: list[AuditRow]
+    overdue: dict[str, float]  # destination -> since when its oldest object waits
     oldest_waiting_at: float | None
     recent: list[Row]
 
 
-def status(db: Database, *, recent: int = 10) -> Status:
-    """Counts, alarms and the newest series."""
+def status(db: Database, *, since: float, recent: int = 10) -> Status:
+    """Counts, alarms and the newest series. ``since``: how far back the node's own alarms are of interest."""
     with db.read() as connection:
         deliveries: dict[str, dict[str, int]] = {}
         group = (DELIVERIES.c.destination, DELIVERIES.c.state)
@@ -47,6 +50,13 @@ def status(db: Database, *, recent: int = 10) -> Status:
             later.c.series_id == JOBS.c.series_id, later.c.id > JOBS.c.id, later.c.state == JobState.DONE
         )
         failed = select(JOBS).where(JOBS.c.state == JobState.FAILED, ~mended.exists())
+        node = select(AUDIT).where(AUDIT.c.entity == Entity.NODE, AUDIT.c.alarm, AUDIT.c.at >= since)
+        overdue = (
+            select(DELIVERIES.c.destination, func.min(OUTPUTS.c.created_at))
+            .join(OUTPUTS)
+            .where(DELIVERIES.c.state == DeliveryState.PENDING)
+            .group_by(DELIVERIES.c.destination)
+        )
         oldest = select(func.min(JOBS.c.created_at)).where(JOBS.c.state.in_(WAITING))
         newest = select(SERIES).order_by(SERIES.c.id.desc()).limit(recent)
         return Status(
@@ -57,6 +67,8 @@ def status(db: Database, *, recent: int = 10) -> Status:
             quarantined=_rows(connection, select(QUARANTINE).where(QUARANTINE.c.purged_at.is_(None))),
             dead=_rows(connection, dead.where(DELIVERIES.c.state == DeliveryState.DEAD)),
             failed=_rows(connection, failed),
+            node=_audit(connection, node.order_by(AUDIT.c.id)),
+            overdue={row[0]: row[1] for row in connection.execute(overdue)},
             oldest_waiting_at=connection.execute(oldest).scalar(),
             recent=[row | {"jobs": _jobs_of(connection, row["id"])} for row in _rows(connection, newest)],
         )
@@ -102,23 +114,26 @@ def history(db: Database, series_id: int) -> Row:
         which = _about(Entity.SERIES, [series_id])
         which |= _about(Entity.JOB, [job["id"] for job in jobs])
         which |= _about(Entity.DELIVERY, [delivery["id"] for delivery in deliveries])
-        audit = connection.execute(select(AUDIT).where(which).order_by(AUDIT.c.at, AUDIT.c.id)).mappings().all()
+        rows = _audit(connection, select(AUDIT).where(which).order_by(AUDIT.c.at, AUDIT.c.id))
         count = connection.execute(held).scalar_one()
-    rows = [AuditRow(**{k: v for k, v in entry.items() if k != "id"}) for entry in audit]
     return row | {"instances": count, "jobs": jobs, "outputs": outputs, "deliveries": deliveries, "audit": rows}
 
 
 def earlier_reports(db: Database, series_id: int) -> list[Reference]:
-    """The SRs that earlier revisions of this series, or earlier runs with another result, left: what a new SR
-    supersedes. Newest last."""
-    this = select(SERIES.c.series_instance_uid).where(SERIES.c.id == series_id).scalar_subquery()
-    query = (
-        select(OUTPUTS.c.sop_class_uid, OUTPUTS.c.sop_instance_uid, OUTPUTS.c.series_instance_uid)
-        .join(JOBS, OUTPUTS.c.job_id == JOBS.c.id)
-        .join(SERIES, JOBS.c.series_id == SERIES.c.id)
-        .where(SERIES.c.series_instance_uid == this, OUTPUTS.c.kind == "SR")
-    )
+    """The SRs that this revision of a series and those before it left: what a new SR supersedes. Oldest
+    first."""
     with db.read() as connection:
+        this = connection.execute(select(SERIES).where(SERIES.c.id == series_id)).mappings().one()
+        query = (
+            select(OUTPUTS.c.sop_class_uid, OUTPUTS.c.sop_instance_uid, OUTPUTS.c.series_instance_uid)
+            .join(JOBS, OUTPUTS.c.job_id == JOBS.c.id)
+            .join(SERIES, JOBS.c.series_id == SERIES.c.id)
+            .where(
+                SERIES.c.series_instance_uid == this["series_instance_uid"],
+                SERIES.c.revision <= this["revision"],
+                OUTPUTS.c.kind == ObjectKind.SR,
+            )
+        )
         rows = connection.execute(query.order_by(OUTPUTS.c.id)).mappings().all()
     return [Reference(**row) for row in rows]
 
@@ -130,6 +145,11 @@ def _about(entity: Entity, ids: Sequence[int]) -> ColumnElement[bool]:
 def _counts(connection: Connection, table: Table) -> dict[str, int]:
     query = select(table.c.state, func.count()).group_by(table.c.state)
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _audit(connection: Connection, query: Any) -> list[AuditRow]:
+    rows = connection.execute(query).mappings().all()
+    return [AuditRow(**{name: row[name] for name in AuditRow.__dataclass_fields__}) for row in rows]
 
 
 def _rows(connection: Connection, query: Any) -> list[Row]:

@@ -1,6 +1,6 @@
 """Whether a series has arrived completely: a judgement on its slices, the clock, its senders and known counts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -10,6 +10,7 @@ from ichnode.domain.facts import InstanceFacts
 from ichnode.receive.series_facts import heights_mm, normal, stack_orientation
 
 HOLE: Final = 1.6  # a gap this many times what is usual around it lacks a slice; real spacing steps stay below
+MOST_MISSING: Final = 100_000  # more is not believed: the headers or the PACS are wrong, and the number goes no further
 NEIGHBOURS: Final = 3  # gaps on either side that say what is usual
 
 
@@ -82,7 +83,7 @@ def judge(arrival: Arrival, *, now: float, limits: Limits) -> Complete | Wait | 
         return Complete(why=f"{_images(n)} without a gap, quiet for {quiet_s:.0f} s")
     if not gave_up:
         return Wait(why=why)
-    return Incomplete(missing=missing, why=f"{why}; given up after {quiet_s:.0f} s")
+    return Incomplete(missing=min(missing, MOST_MISSING), why=f"{why}; given up after {quiet_s:.0f} s")
 
 
 def missing_slices(instances: Sequence[InstanceFacts]) -> int:
@@ -92,7 +93,8 @@ def missing_slices(instances: Sequence[InstanceFacts]) -> int:
     each; at the ends of the stack the one side there is): where the spacing changes once, as between the skull base
     and the vertex, one side agrees with the gap. A gap of at least 1.6 times the slice thickness on both sides is one
     too, for when every second slice is missing all gaps agree; unless the instance numbers of the two slices follow
-    each other, which proves that nothing lay between. A missing first or last slice cannot be seen here.
+    each other, which proves that nothing lay between. A missing first or last slice cannot be seen here. At most
+    100,000 are counted.
     """
     heights = heights_mm(instances)
     gaps = [b - a for a, b in pairwise(heights)]
@@ -106,16 +108,17 @@ def missing_slices(instances: Sequence[InstanceFacts]) -> int:
         thick = max((f.thickness_mm for f in (low, high) if f and f.thickness_mm), default=None)
         expected = min((e for e in (usual, thick) if e is not None and gap >= HOLE * e), default=None)
         if expected is not None:
-            missing += max(1, round(gap / expected) - 1)
-    return missing
+            missing += max(1, round(min(gap / expected, MOST_MISSING)) - 1)
+    return min(missing, MOST_MISSING)
 
 
-def stated_count(instances: Sequence[InstanceFacts], others: Sequence[Sequence[InstanceFacts]]) -> int | None:
+def stated_count(instances: Sequence[InstanceFacts], claimed: Collection[int | None]) -> int | None:
     """Images that the headers say the series has; None where they do not say, or cannot be believed.
 
     ImagesInAcquisition (0020,1002) counts an acquisition, so it is believed only where the whole series says the same
-    and has one acquisition, no series among ``others`` of the study claims the same acquisition, and the series does
-    not hold more already.
+    and has one acquisition, no other series of the study claims the same one, and the series does not hold more
+    already. ``claimed``: the acquisition numbers of all other series of the study, also of those that settled long ago;
+    None for images that state none, which are all taken for one acquisition.
     """
     claims = {(f.expected_count, f.acquisition_number) for f in instances}
     if len(claims) != 1:
@@ -123,9 +126,7 @@ def stated_count(instances: Sequence[InstanceFacts], others: Sequence[Sequence[I
     count, acquisition = claims.pop()
     if count is None or count < len(instances):
         return None
-    if acquisition is not None and any(f.acquisition_number == acquisition for other in others for f in other):
-        return None
-    return count
+    return None if acquisition in claimed else count
 
 
 def _shortage(arrival: Arrival) -> tuple[int, str]:

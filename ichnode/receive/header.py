@@ -26,6 +26,9 @@ LOSSY_SYNTAXES: Final = frozenset(
     }
 )
 LARGEST_IS: Final = 2**31 - 1  # PS3.5 6.2: Integer String
+LARGEST_POSITION_MM: Final = 1e5  # a hundred metres: no scanner says more and means it
+LARGEST_COSINE: Final = 1.01  # with what rounding adds
+THICKNESS_MM: Final = (1e-3, 1e3)
 KEY_DIGITS: Final = 16
 ASCII_SETS: Final = ("", "ISO_IR 6", "ISO 2022 IR 6")  # pydicom reads these as Latin-1, which fits everything
 
@@ -33,6 +36,7 @@ ASCII_SETS: Final = ("", "ISO_IR 6", "ISO 2022 IR 6")  # pydicom reads these as 
 def facts_of(ds: Dataset) -> InstanceFacts:
     """Reads the facts from a header, with or without pixel data. Never raises: what is odd counts as absent.
 
+    So does a number that cannot be meant: a position beyond 1e5 mm, a thickness outside 0.001 to 1000 mm.
     Values are read as bytes where pydicom has not converted them yet, so that no warning quotes patient data.
     """
     frame = _Frames(ds)
@@ -49,7 +53,7 @@ def facts_of(ds: Dataset) -> InstanceFacts:
         series_number=_integer(text(ds, "SeriesNumber")),
         instance_number=_integer(text(ds, "InstanceNumber")),
         acquisition_number=_integer(text(ds, "AcquisitionNumber")),
-        thickness_mm=_positive(text(ds, "SliceThickness") or frame.text("PixelMeasuresSequence", "SliceThickness")),
+        thickness_mm=_thickness(text(ds, "SliceThickness") or frame.text("PixelMeasuresSequence", "SliceThickness")),
         orientation=frame.orientation(),
         positions=positions,
         contrast_agent=_contrast_agent(ds),
@@ -94,14 +98,15 @@ class _Frames:
     def orientation(self) -> Vector6 | None:
         """Direction cosines of the rows and columns, of the first frame."""
         found = text(self._ds, "ImageOrientationPatient") or self.text("PlaneOrientationSequence", _ORIENTATION)
-        numbers = _numbers(found, 6)
+        numbers = _numbers(found, 6, largest=LARGEST_COSINE)
         return None if numbers is None else (*numbers[:3], *numbers[3:])  # type: ignore[return-value]
 
     def positions(self) -> tuple[Vector3, ...]:
         """One position a frame, mm; frames without a sound one are left out."""
         own = text(self._ds, _POSITION)
         found = [own] if own else [text(group, _POSITION) for group in self.groups("PlanePositionSequence")]
-        sound = (numbers for numbers in (_numbers(each, 3) for each in found) if numbers is not None)
+        read = (_numbers(each, 3, largest=LARGEST_POSITION_MM) for each in found)
+        sound = (numbers for numbers in read if numbers is not None)
         return tuple((x, y, z) for x, y, z in sound)
 
 
@@ -161,15 +166,15 @@ def _number(stated: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _numbers(stated: str, count: int) -> tuple[float, ...] | None:
+def _numbers(stated: str, count: int, *, largest: float) -> tuple[float, ...] | None:
     numbers = tuple(_number(value) for value in stated.split("\\"))
-    sound = tuple(number for number in numbers if number is not None)
+    sound = tuple(number for number in numbers if number is not None and abs(number) <= largest)
     return sound if len(sound) == len(numbers) == count else None
 
 
-def _positive(stated: str) -> float | None:
-    number = _number(stated)
-    return number if number is not None and number > 0 else None
+def _thickness(stated: str) -> float | None:
+    number, (least, most) = _number(stated), THICKNESS_MM
+    return number if number is not None and least <= number <= most else None
 
 
 def _integer(stated: str) -> int | None:

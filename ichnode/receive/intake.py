@@ -15,8 +15,8 @@ from ichnode.queue.database import Database
 from ichnode.queue.intake import (
     NewInstance,
     Recorded,
+    foreign,
     kept,
-    patient_keys,
     quarantine,
     record,
     remark,
@@ -37,7 +37,6 @@ VALID_UID: Final = re.compile(r"[0-9]+(\.[0-9]+)+")  # laxer than PS3.5 9.1: lea
 LONGEST_UID: Final = 64
 
 OTHER_BYTES: Final = "an instance with this UID but other content was kept before"
-OTHER_PATIENT: Final = "the study was begun with another patient ID or issuer"
 
 
 class Outcome(StrEnum):
@@ -142,7 +141,7 @@ def _keep(instance: NewInstance, arrival: Arrival, db: Database, store: Store, n
             write_durably(store.resolve(instance.path), *chunks)
             restored(db, known.sop_instance_uid, path=instance.path, size_bytes=instance.size_bytes, now=now)
         return _of_series(instance, Outcome.DUPLICATE)
-    reason = OTHER_BYTES if known is not None else _other_patient(instance, db)
+    reason = OTHER_BYTES if known is not None else foreign(db, instance)
     if reason:
         path = store.quarantine_path(instance.sop_instance_uid, instance.sha256)
         write_durably(store.resolve(path), *chunks)
@@ -155,21 +154,17 @@ def _keep(instance: NewInstance, arrival: Arrival, db: Database, store: Store, n
 
 def _record(instance: NewInstance, db: Database, store: Store, now: float) -> Taken:
     recorded = record(db, instance, now=now)
-    if recorded is Recorded.CONFLICT:  # another association brought other bytes of this UID while we wrote ours
+    if recorded in (Recorded.CONFLICT, Recorded.FOREIGN):  # another association was first while we wrote
+        reason = OTHER_BYTES if recorded is Recorded.CONFLICT else foreign(db, instance)
         path = store.quarantine_path(instance.sop_instance_uid, instance.sha256)
         move_durably(store.resolve(instance.path), store.resolve(path))
-        return _to_quarantine(instance, path, OTHER_BYTES, db, now)
+        return _to_quarantine(instance, path, reason, db, now)
     return _of_series(instance, Outcome.KEPT if recorded is Recorded.NEW else Outcome.DUPLICATE)
 
 
 def _to_quarantine(instance: NewInstance, path: str, reason: str, db: Database, now: float) -> Taken:
     quarantine(db, replace(instance, path=path), reason=reason, now=now)
     return Taken(status=SUCCESS, outcome=Outcome.QUARANTINED, why=reason)
-
-
-def _other_patient(instance: NewInstance, db: Database) -> str:
-    others = patient_keys(db, instance.study_instance_uid) - {instance.facts.patient_key}
-    return OTHER_PATIENT if others else ""
 
 
 def _uids(header: Dataset) -> dict[str, str]:

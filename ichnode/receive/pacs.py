@@ -1,73 +1,81 @@
-"""Asks a PACS how many images it has of each series of a study. Source: PS3.4 C.6.2 (Study Root), C.3.4."""
+"""Remembers how many images a PACS has of each series, and keeps the sweep from waiting for a PACS that is ill."""
 
 import logging
-from typing import Final
+import time
+from collections.abc import Callable, Mapping
+from threading import Thread
 
-from pydicom.dataset import Dataset
-from pynetdicom import AE
-
-from ichnode.domain.outputs import Peer
-from ichnode.receive.header import ODD, text
+from ichnode.domain.errors import Retryable
 
 log = logging.getLogger(__name__)
 
-STUDY_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
-PENDING: Final = (0xFF00, 0xFF01)  # PS3.4 table C.4-1
-SUCCESS: Final = 0x0000
+Ask = Callable[[str], Mapping[str, int]]  # Study Instance UID -> images a series, by Series Instance UID
 
 
 class PacsCounts:
-    """A PACS that can be asked for counts. Asks about one study at most every ``every_s``."""
+    """A PACS that can be asked for counts by ``ask``. Used by one thread.
 
-    def __init__(self, peer: Peer, *, every_s: float = 30, timeout_s: float = 10) -> None:
-        self._peer, self._every_s, self._timeout_s = peer, every_s, timeout_s
-        self._asked: dict[str, tuple[float, dict[str, int]]] = {}
-
-    def of_study(self, study_instance_uid: str, *, now: float) -> dict[str, int]:
-        """Images a series, by Series Instance UID; what was answered last if that was a moment ago."""
-        self._asked = {uid: known for uid, known in self._asked.items() if now - known[0] < self._every_s}
-        if study_instance_uid not in self._asked:
-            counts = study_counts(self._peer, study_instance_uid, timeout_s=self._timeout_s)
-            self._asked[study_instance_uid] = (now, counts)
-        return self._asked[study_instance_uid][1]
-
-
-def study_counts(peer: Peer, study_instance_uid: str, *, timeout_s: float) -> dict[str, int]:
-    """NumberOfSeriesRelatedInstances a series, by Series Instance UID.
-
-    A series of which the PACS does not say it is left out; so are all when it does not answer within ``timeout_s``.
+    It is asked about one study every ``every_s`` at most, and its last answer stands until the next. Within ``every_s``
+    its answers are waited for ``within_s`` in all; a failure, or no answer in that time, spares it all studies'
+    questions for ``rest_s``. The time limit holds whatever ``ask`` does: it runs in a thread of its own.
     """
-    query = Dataset()
-    query.QueryRetrieveLevel = "SERIES"
-    query.StudyInstanceUID = study_instance_uid
-    query.SeriesInstanceUID = ""
-    query.NumberOfSeriesRelatedInstances = ""
-    entity = AE(ae_title=peer.calling_ae_title)
-    entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = timeout_s
-    entity.add_requested_context(STUDY_ROOT_FIND)
-    association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title)
-    if not association.is_established:
-        log.warning("%s cannot be asked for counts", peer.name, extra={"action": "count"})
-        return {}
-    counts: dict[str, int] = {}
-    try:
-        for status, identifier in association.send_c_find(query, STUDY_ROOT_FIND):
-            answer = getattr(status, "Status", None)
-            if answer in PENDING and identifier is not None:
-                counts |= _count(identifier)
-            elif answer != SUCCESS:
-                log.warning("%s answered 0x%04X to a count", peer.name, answer or 0xFFFF, extra={"action": "count"})
-                return {}
-    except (ValueError, RuntimeError) as error:  # the context was rejected, or the association broke
-        log.warning("%s cannot be asked for counts: %s", peer.name, type(error).__name__, extra={"action": "count"})
-        return {}
-    finally:
-        association.release()
-    return counts
 
+    def __init__(
+        self,
+        name: str,
+        ask: Ask,
+        *,
+        every_s: float = 30,
+        within_s: float = 8,
+        rest_s: float = 60,
+        keep_s: float = 900,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._name, self._ask, self._clock = name, ask, clock
+        self._every_s, self._within_s, self._rest_s, self._keep_s = every_s, within_s, rest_s, keep_s
+        self._answers: dict[str, tuple[float, Mapping[str, int]]] = {}
+        self._asking: Thread | None = None
+        self._period_from, self._left_s = clock(), within_s
+        self._rests_until = clock()
 
-def _count(identifier: Dataset) -> dict[str, int]:
-    try:
-        return {text(identifier, "SeriesInstanceUID"): int(text(identifier, "NumberOfSeriesRelatedInstances"))}
-    except ODD:
-        return {}
+    def of_study(self, study_instance_uid: str) -> Mapping[str, int]:
+        """Images a series, by Series Instance UID: asked now, or what was answered last; empty if nothing is known."""
+        now = self._clock()
+        self._answers = {uid: known for uid, known in self._answers.items() if now - known[0] < self._keep_s}
+        at, known = self._answers.get(study_instance_uid, (now - self._every_s, {}))
+        if now - at < self._every_s or not self._may_ask(now):
+            return known
+        answer = self._answer(study_instance_uid)
+        if answer is None:
+            self._rests_until = self._clock() + self._rest_s
+            return known
+        self._answers[study_instance_uid] = (now, answer)
+        return answer
+
+    def _may_ask(self, now: float) -> bool:
+        if now - self._period_from >= self._every_s:
+            self._period_from, self._left_s = now, self._within_s
+        return self._left_s > 0 and now >= self._rests_until
+
+    def _answer(self, study_instance_uid: str) -> Mapping[str, int] | None:
+        answers: list[Mapping[str, int]] = []
+        if self._asking is not None and self._asking.is_alive():
+            log.warning("%s still has not answered for counts", self._name, extra={"action": "count"})
+            return None
+
+        def ask() -> None:
+            try:
+                answers.append(self._ask(study_instance_uid))
+            except Exception as error:  # noqa: BLE001 - whatever a PACS does, the clock decides then
+                # A foreign error may quote what the PACS sent.
+                why = str(error) if isinstance(error, Retryable) else type(error).__name__
+                log.warning("%s cannot be asked for counts: %s", self._name, why, extra={"action": "count"})
+
+        began = self._clock()
+        self._asking = Thread(target=ask, name=f"count {self._name}", daemon=True)
+        self._asking.start()
+        self._asking.join(self._left_s)
+        self._left_s -= self._clock() - began
+        if self._asking.is_alive():
+            log.warning("%s did not answer for counts in time", self._name, extra={"action": "count"})
+        return answers[0] if answers else None

@@ -72,6 +72,11 @@ def decide_study(
     return {each.id: decided[each.id] for each in series}
 
 
+def is_doubted(series: SeriesFacts, rules: Sequence[Rule]) -> bool:
+    """Whether a series would be analysed only for want of a better one: a rule skips it where there is another."""
+    return _ranked(series, rules, Preference()).doubt is not None
+
+
 def _judge(series: SeriesFacts, rules: Sequence[Rule], preference: Preference) -> _Candidate | str:
     """The series as a candidate, or the reason why it is none."""
     for rule in rules:

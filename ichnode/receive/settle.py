@@ -1,20 +1,31 @@
 """The sweep: series that are complete are settled, studies that have settled are decided. Runs every few seconds."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from ichnode.domain.facts import InstanceFacts
 from ichnode.domain.states import Decision, Transfer
 from ichnode.queue.database import Database
-from ichnode.queue.series import SeriesRow, Study, decide, receiving, settle, undecided
+from ichnode.queue.intake import remark
+from ichnode.queue.series import (
+    SeriesRow,
+    Study,
+    claimed_acquisitions,
+    decide,
+    receiving,
+    settle,
+    undecided,
+)
 from ichnode.receive.complete import Arrival, Complete, Incomplete, Limits, Wait, judge, stated_count
+from ichnode.receive.pacs import Ask
 from ichnode.receive.rules import DEFAULT_RULES, Rule
-from ichnode.receive.select import Preference, decide_study
+from ichnode.receive.select import Preference, decide_study, is_doubted
 from ichnode.receive.series_facts import SeriesFacts, series_facts
 
 log = logging.getLogger(__name__)
-
-Counts = Callable[[str], Mapping[str, int]]  # Study Instance UID -> images a series, by Series Instance UID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,16 +58,27 @@ def sweep(
     *,
     now: float,
     is_open: Callable[[str], bool],
-    count: Counts | None = None,
+    told: set[str],
+    count: Ask | None = None,
 ) -> Swept:
     """Looks at every series that waits. ``is_open`` tells whether an association still sends a series; ``count`` asks
-    the PACS, where one is configured."""
-    settled = 0
-    waiting = receiving(db)
-    for row in waiting:
-        beside = [other for other in waiting if other is not row and other.study_instance_uid == row.study_instance_uid]
-        settled += _look_at(db, row, beside, settings, now, is_open(row.series_instance_uid), count)
-    decided = sum(_decide(db, study, settings, now, is_open) for study in undecided(db))
+    the PACS, where one is configured.
+
+    A series or a study that breaks the sweep is left as it is and the others go on. It raises one alarm, not one a
+    sweep: ``told`` remembers which did, and is the same set in every sweep of a process.
+    """
+    settled = decided = 0
+    for row in receiving(db):
+        try:
+            settled += _look_at(db, row, settings, now, is_open(row.series_instance_uid), count)
+        except Exception as error:  # noqa: BLE001 - one bad series must not stop a node
+            _tell(db, f"series {row.id} cannot be settled", error, told, now)
+    for study in undecided(db):
+        try:
+            decided += _decide(db, study, settings, now, is_open)
+        except Exception as error:  # noqa: BLE001 - one bad series must not stop a node
+            first = min((row.id for row in study.series), default=0)
+            _tell(db, f"the study of series {first} cannot be decided", error, told, now)
     return Swept(settled=settled, decided=decided)
 
 
@@ -74,11 +96,10 @@ def facts_of_row(row: SeriesRow) -> SeriesFacts:
 def _look_at(
     db: Database,
     row: SeriesRow,
-    beside: Sequence[SeriesRow],
     settings: SweepSettings,
     now: float,
     is_open: bool,
-    count: Counts | None,
+    count: Ask | None,
 ) -> bool:
     facts = [instance.facts for instance in row.instances]
     may_ask = count is not None and not is_open and now - row.last_at >= settings.count_after_s
@@ -89,7 +110,7 @@ def _look_at(
         # Open in the books, but by nobody here: it ended without a word.
         was_cut=row.transfer is Transfer.CUT or (row.transfer is Transfer.OPEN and not is_open),
         counted=count(row.study_instance_uid).get(row.series_instance_uid) if count is not None and may_ask else None,
-        stated=stated_count(facts, [[i.facts for i in other.instances] for other in beside]),
+        stated=_stated(db, row, facts),
     )
     match judge(arrival, now=now, limits=settings.limits):
         case Wait():
@@ -104,6 +125,11 @@ def _look_at(
     return is_settled
 
 
+def _stated(db: Database, row: SeriesRow, facts: Sequence[InstanceFacts]) -> int | None:
+    stated = stated_count(facts, claimed=())
+    return None if stated is None else stated_count(facts, claimed_acquisitions(db, row))
+
+
 def _decide(db: Database, study: Study, settings: SweepSettings, now: float, is_open: Callable[[str], bool]) -> int:
     if now - study.last_at < settings.study_quiet_s or any(is_open(uid) for uid in study.receiving):
         return 0
@@ -114,10 +140,11 @@ def _decide(db: Database, study: Study, settings: SweepSettings, now: float, is_
 
 def _has_complete_choice(study: Study, settings: SweepSettings) -> bool:
     """Whether the settled series hold a complete one to analyse. Then a stalled series, which lacks slices, could not
-    be better, and a haemorrhage does not wait for it until it is given up; should it come after all, it is compared."""
-    missing = {row.id: row.missing for row in study.series}
+    be better, and a haemorrhage does not wait for it until it is given up; should it come after all, it is compared.
+    A bone reconstruction is no such choice: it is only taken where the study has nothing better to come."""
     chosen = [key for key, (decision, _) in _choose(study, settings).items() if decision is Decision.ANALYSE]
-    return any(missing[key] == 0 for key in chosen)
+    series = [facts_of_row(row) for row in study.series if row.id in chosen]
+    return any(facts.missing == 0 and not is_doubted(facts, settings.rules) for facts in series)
 
 
 def decide_now(db: Database, study: Study, settings: SweepSettings, *, now: float, replay: bool = False) -> int:
@@ -127,6 +154,17 @@ def decide_now(db: Database, study: Study, settings: SweepSettings, *, now: floa
     for series_id, (decision, _) in decisions.items():
         log.info("decided: %s", decision, extra={"action": "decide", "series": series_id})
     return len(decisions)
+
+
+def _tell(db: Database, what: str, error: Exception, told: set[str], now: float) -> None:
+    if what in told:
+        return
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    # Its type and place, not its message: that may quote a header.
+    text = f"{what}: {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
+    log.error(text, extra={"action": "sweep"})
+    remark(db, text, now=now, alarm=True)
+    told.add(what)
 
 
 def _choose(study: Study, settings: SweepSettings) -> dict[int, tuple[Decision, str]]:

@@ -123,7 +123,8 @@ def _images_and_frames(source: Source, slices: Iterable[int]) -> list[tuple[Data
 def _study_group(source: Source, findings: Findings, context: Context) -> Iterable[Dataset]:
     """TID 1501: whether there is a haemorrhage at all, and what is said of its growth."""
     measurements, evaluations = _expansion(findings.expansion)
-    presence = codes.PRESENT if findings.present else codes.ABSENT
+    absence = codes.UNDETERMINED if findings.undetermined else codes.ABSENT
+    presence = codes.PRESENT if findings.present else absence
     image, frame = source.images[findings.key_slice], source.volume.sources[findings.key_slice].frame_number
     key_image = sr.SourceImageForMeasurementGroup(
         str(image.SOPClassUID), str(image.SOPInstanceUID), None if frame is None else [frame]

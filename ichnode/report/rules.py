@@ -17,7 +17,7 @@ from ichnode.report.header import OPTIONAL, OPTIONAL_SEQUENCES, REQUIRED
 from ichnode.report.required import REQUIRED_BY_CLASS, Requirement
 from ichnode.report.stated import is_ascii, tag_of
 
-UID_FORM: Final = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")  # PS3.5 9.1
+UID_FORM: Final = re.compile(r"\d+(\.\d+)+")  # laxer than PS3.5 9.1: scanners write leading zeros, and we refer to them
 MAX_UID: Final = 64
 PLANE_KEYWORDS: Final = ("FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 TEXT_VRS: Final = ("CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT")

@@ -41,7 +41,8 @@ PUNCTUATION: Final = str.maketrans(
 def build_result_sr(
     source: Source, findings: Findings, seg: Dataset | None, context: Context, predecessors: Sequence[Reference] = ()
 ) -> Dataset:
-    """The report of ``findings``; ``seg`` is None where there is nothing to segment: the report then says Absent."""
+    """The report of ``findings``; ``seg`` is None where there is nothing to segment: the report then says Absent, or
+    Undetermined."""
     tree = result_tree(source, findings, seg, context)
     evidence = [*source.images, *([seg] if seg is not None else [])]
     said = {

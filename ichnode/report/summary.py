@@ -24,12 +24,19 @@ EXPANSION_HEIGHT: Final = 60
 UNTRAINED: Final = "UNTRAINED: not learnt from patient outcomes, without clinical meaning"
 NOTHING: Final = ("No region was segmented", "as haematoma.", "", "Small or atypical haemorrhage", "is not excluded.")
 
+UNSEEN: Final = (
+    "The brain could not be told",
+    "from the rest of the image.",
+    "",
+    "Whether there is a haematoma",
+    "is not known.",
+)
+
 
 def summary_page(source: Source, findings: Findings, node_version: str) -> NDArray[np.uint8]:
     """The page (H, W, 3): finding, volume, density, key slice, extent, expansion, doubts, signature."""
     image, draw, volume = *page(), source.volume
-    title = "Intracerebral haematoma" if findings.present else "No intracerebral haematoma found"
-    draw.text((MARGIN, TITLE_TOP), title, fill=WHITE, font=font(40))
+    draw.text((MARGIN, TITLE_TOP), _title(findings), fill=WHITE, font=font(40))
     image.paste(thumbnail(volume, findings, PICTURE), (PICTURE_LEFT, PICTURE_TOP))
     corner = (PICTURE_LEFT + PICTURE, PICTURE_TOP + PICTURE)
     draw.rectangle((PICTURE_LEFT - 1, PICTURE_TOP - 1, *corner), outline=RULE)
@@ -39,12 +46,18 @@ def summary_page(source: Source, findings: Findings, node_version: str) -> NDArr
         _numbers(draw, volume, findings)
         _profile(draw, findings)
     else:
-        for line, text in enumerate(NOTHING):
+        for line, text in enumerate(UNSEEN if findings.undetermined else NOTHING):
             draw.text((MARGIN, PICTURE_TOP + 8 + 32 * line), text, fill=WHITE, font=font(22))
     top = NOTES_TOP if findings.expansion is None else _expansion(draw, findings.expansion, NOTES_TOP)
     _doubts(draw, findings, top)
     _signature(draw, volume, findings, node_version)
     return np.asarray(image)
+
+
+def _title(findings: Findings) -> str:
+    if findings.undetermined:
+        return "Intracerebral haematoma: undetermined"
+    return "Intracerebral haematoma" if findings.present else "No intracerebral haematoma found"
 
 
 def _numbers(draw: ImageDraw.ImageDraw, volume: Volume, findings: Findings) -> None:

@@ -21,6 +21,7 @@ Adopt = Callable[[Path], None]  # records a file of the instances folder; raises
 
 OUR_NAME: Final = re.compile(r"[0-9a-f]{62}\.dcm")
 PAGE: Final = 1000
+BEING_WRITTEN_S: Final = 3600.0  # no file is longer on its way to its row: a worker writes all results, then the rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +39,11 @@ def reconcile(store: Store, db: Database, adopt: Adopt, *, now: float, min_age_s
 
     An instance without a row is adopted, a file that cannot be one goes to quarantine, a file whose row was purged is
     deleted at last, a row without a file raises an alarm. Files younger than ``min_age_s`` are left alone: while the
-    node runs their row may be on its way. Raises OSError.
+    node runs their row may be on its way. Whatever ``min_age_s`` says, results, quarantine and half-written files are
+    left alone for an hour: another process may be writing them while this one starts. Raises OSError.
     """
     adopted = quarantined = deleted = 0
-    for path in _files_without_live_row(store, db, older_than=now - min_age_s):
+    for path in _files_without_live_row(store, db, now, min_age_s):
         known = known_file(db, store.relative(path))
         if known is not None and known.purged:
             path.unlink(missing_ok=True)
@@ -60,14 +62,18 @@ def reconcile(store: Store, db: Database, adopt: Adopt, *, now: float, min_age_s
     return done
 
 
-def _files_without_live_row(store: Store, db: Database, *, older_than: float) -> Iterator[Path]:
+def _files_without_live_row(store: Store, db: Database, now: float, min_age_s: float) -> Iterator[Path]:
     for top in (store.instances, store.quarantine, store.outputs):
         for folder in sorted([top, *(path for path in top.rglob("*") if path.is_dir())]):
             # Rows are looked up a folder at a time: one look-up a file takes minutes on a full disk. Files first, rows
             # second, so that an instance which is kept meanwhile cannot seem to have no row.
             files = sorted(path for path in folder.iterdir() if path.is_file())
             live = _live_paths(db, f"{store.relative(folder)}/") if files else set()
-            yield from (path for path in files if store.relative(path) not in live and _is_old(path, older_than))
+            for path in files:
+                is_whole_instance = top == store.instances and path.suffix != PART_SUFFIX
+                least_s = min_age_s if is_whole_instance else max(min_age_s, BEING_WRITTEN_S)
+                if store.relative(path) not in live and _is_old(path, now - least_s):
+                    yield path
 
 
 def _live_paths(db: Database, prefix: str) -> set[str]:

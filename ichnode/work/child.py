@@ -42,7 +42,7 @@ class Child:
             return reply
         self.kill()
         assert isinstance(reply, Broken)
-        if reply.fatal:
+        if reply.permanent:
             raise ConfigError(reply.error, hint=reply.hint)
         raise ChildDied(reply.error)
 
@@ -107,7 +107,7 @@ def _main(pipe: Connection, open_performer: OpenPerformer) -> None:
     try:
         name, perform = open_performer()
     except ConfigError as error:
-        pipe.send(Broken(error=str(error), hint=error.hint, fatal=True))
+        pipe.send(Broken(error=str(error), hint=error.hint, permanent=True))
         return
     except Exception as error:
         log.exception("child cannot start")
@@ -122,7 +122,7 @@ def _main(pipe: Connection, open_performer: OpenPerformer) -> None:
         try:
             reply: Reply = perform(task)
         except IchnodeError as error:
-            reply = Broken(error=str(error), hint=error.hint)
+            reply = Broken(error=str(error), hint=error.hint, permanent=isinstance(error, ConfigError))
         except Exception as error:
             # The message of a foreign error may quote a header: its type and place go to the log, not its text.
             log.exception("job broke", extra={"job": task.job_id})

@@ -8,7 +8,7 @@ from datetime import timedelta
 from threading import Event
 from typing import Final
 
-from ichnode.domain.errors import IchnodeError, LeaseLost
+from ichnode.domain.errors import ConfigError, IchnodeError, LeaseLost
 from ichnode.domain.states import JobState
 from ichnode.queue import jobs
 from ichnode.queue.database import Database
@@ -97,22 +97,24 @@ class Worker:
             if not child.alive:
                 child.start(limit_s=START_LIMIT.total_seconds(), tick=tick)
             reply = child.perform(self._task(lease), limit_s=self.limits.job_limit_s, tick=tick)
-        except ChildDied as error:
-            reply = Broken(error=str(error))
+        except (ChildDied, ConfigError) as error:
+            reply = Broken(error=str(error))  # also weights that broke since the start: the worker itself lives on
         if isinstance(reply, Done):
             now = time.time()
             jobs.finish(
                 self.db, lease, reply.state, outputs=reply.outputs, routes=self.routes, reason=reply.text, now=now
             )
             took = round(time.monotonic() - started, 1)
-            log.info(reply.text, extra={"job": lease.job_id, "action": reply.state, "seconds": took})
+            # Why a series is not analysed may quote its header: that stands in the queue, not in the log.
+            text = reply.text if reply.state == JobState.DONE else "not analysed"
+            log.info(text, extra={"job": lease.job_id, "action": reply.state, "seconds": took})
             return
         assert isinstance(reply, Broken)
         state = jobs.retry_or_fail(
             self.db,
             lease,
             reply.error,
-            max_attempts=self.limits.attempts,
+            max_attempts=0 if reply.permanent else self.limits.attempts,
             delay_s=self.limits.retry_delay_s,
             now=time.time(),
         )

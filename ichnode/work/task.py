@@ -37,11 +37,11 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
-    """The job did not end; ``error`` says why. ``fatal``: the child cannot work at all (wrong weights)."""
+    """The job did not end; ``error`` says why. ``permanent``: another attempt would not help (wrong weights)."""
 
     error: str
     hint: str = ""
-    fatal: bool = False
+    permanent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

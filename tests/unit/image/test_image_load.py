@@ -162,7 +162,7 @@ def test_slices_ascend_along_their_own_normal(stack, classic, hu):
 def test_a_tilted_gantry_is_kept_and_flagged(stack, classic):
     leaning = stack(slices=12, size=16, column=(0, 0.9483237, -0.3173047), lean_mm=-5 * 0.3346)
 
-    volume = load_series(classic(np.zeros(leaning.shape), leaning))
+    volume = load_series(classic(np.full(leaning.shape, -1000), leaning))
 
     assert volume.flags == {Flag.QF_TILT}
     assert volume.geometry.tilt_deg == pytest.approx(18.5, abs=0.05)
@@ -172,7 +172,7 @@ def test_a_tilted_gantry_is_kept_and_flagged(stack, classic):
 def test_unequal_spacing_is_kept_and_flagged(stack, classic):
     unequal = stack(slices=12, size=16, gaps_mm=[4.0] * 6 + [7.0] * 5)
 
-    volume = load_series(classic(np.zeros(unequal.shape), unequal))
+    volume = load_series(classic(np.full(unequal.shape, -1000), unequal))
 
     assert volume.flags == {Flag.QF_UNEQUAL}
     assert volume.geometry.gaps_mm == pytest.approx([4.0] * 6 + [7.0] * 5)
@@ -351,6 +351,16 @@ REJECTED = {
     "no pixels": (lambda s: [s[2].pop("PixelData")], "Object 3 of the series is not an image"),
     "pixels cut off": (lambda s: every(s[2:3], PixelData=b"\0" * 100), "Slice 3 cannot be decoded|slice 3 cannot"),
     "lossy": (lambda s: every(s, LossyImageCompression="01"), "compressed with loss of detail"),
+    "spacing of an elephant": (lambda s: every(s, PixelSpacing=[5, 5]), "5 mm cannot be that of a head CT"),
+    "spacing without end": (lambda s: every(s, PixelSpacing=["1e300", "1e300"]), "cannot be that of a head CT"),
+    "a slice far away": (
+        lambda s: every(s[-1:], ImagePositionPatient=[0, 0, 3000]),
+        "apart; the series cannot be one volume",
+    ),
+    "rescale lost in a migration": (lambda s: every(s, RescaleIntercept=0), "no air round the head"),
+    "more pixels than there are": (lambda s: every(s, Rows=65535, Columns=65535), "65535 × 65535 pixels"),
+    "two studies": (lambda s: every(s[5:], StudyInstanceUID="1.2.98"), "more than one study"),
+    "two patients": (lambda s: every(s[5:], PatientID="OTHER"), "more than one patient"),
     "two series": (lambda s: every(s[5:], SeriesInstanceUID="1.2.99"), "more than one series"),
     "two frames of reference": (lambda s: every(s[5:], FrameOfReferenceUID="1.2.99"), "one frame of reference"),
     "an instance twice": (lambda s: every(s[:2], SOPInstanceUID="1.2.99"), "there twice"),

@@ -68,7 +68,7 @@ def test_what_is_sent_or_dead_does_not_hold_up_the_rest(db, add_job):
     outbox.sent(db, seg.delivery_id, status=0xB000, now=11)
     outbox.dead(db, sr.delivery_id, reason="0x0122", now=11, status=0x0122)
     assert kinds(db) == ["SC1"]
-    assert [row["reason"] for row in views.status(db).dead] == ["0x0122"]
+    assert [row["reason"] for row in views.status(db, since=0).dead] == ["0x0122"]
 
 
 def test_each_destination_gets_its_own_kinds_and_only_some_hear_of_what_was_not_analysed(db, add_job):
@@ -78,7 +78,7 @@ def test_each_destination_gets_its_own_kinds_and_only_some_hear_of_what_was_not_
     assert (kinds(db), kinds(db, "ris")) == (["SEG1", "SR1"], ["SR1"])
     add_job("1.2.4", "1.9", Decision.SKIP)
     work(db, [output(ObjectKind.SR, job="b")], routes, state=JobState.REJECTED)
-    assert views.status(db).deliveries == {"pacs": {"pending": 3}, "ris": {"pending": 1}}
+    assert views.status(db, since=0).deliveries == {"pacs": {"pending": 3}, "ris": {"pending": 1}}
 
 
 def test_due_speaks_of_one_study_at_a_time_and_new_ones_first(db, add_job):

@@ -9,7 +9,7 @@ from sqlalchemy.exc import CompileError
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.states import Decision, SeriesState, Transfer
 from ichnode.queue.database import open_database
-from ichnode.queue.intake import Recorded, kept, patient_keys, quarantine, record, restored
+from ichnode.queue.intake import Recorded, foreign, kept, quarantine, record, restored
 from ichnode.queue.series import cut_open_transfers, decide, mark_transfer, receiving, series, settle, undecided
 from ichnode.queue.tables import METADATA, QUARANTINE, SERIES
 
@@ -80,10 +80,22 @@ def test_quarantine_is_an_alarm_and_idempotent(db, make_instance):
         assert connection.execute(select(QUARANTINE.c.reason)).scalars().all() == ["other bytes"]
 
 
-def test_two_patients_in_one_study_are_noticed(db, make_instance):
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"patient": "b"},  # the same study and series
+        {"patient": "b", "series": "1.2.9"},  # the same study
+        {"patient": "b", "study": "1.9"},  # the same series in another study
+        {"study": "1.9"},
+    ],
+)
+def test_an_instance_of_another_patient_or_study_is_not_joined_to_a_series(db, make_instance, words):
     record(db, make_instance(1, patient="a"), now=0)
-    record(db, make_instance(2, patient="b"), now=0)
-    assert patient_keys(db, "1.2") == {"a", "b"}
+    stranger = make_instance(2, **({"patient": "a"} | words))
+    assert foreign(db, stranger)
+    assert record(db, stranger, now=1) == Recorded.FOREIGN
+    assert [len(row.instances) for row in receiving(db)] == [1]
+    assert record(db, make_instance(3, patient="a"), now=2) == Recorded.NEW
 
 
 def test_a_purged_instance_that_comes_again_is_kept_again(db, make_instance):

@@ -3,12 +3,13 @@
 from ichnode.domain.outputs import ObjectKind, OutputFile
 from ichnode.domain.states import Decision, JobState
 from ichnode.queue import outbox, views
-from ichnode.queue.intake import quarantine, record
+from ichnode.queue.intake import quarantine, record, remark
 from ichnode.queue.jobs import claim, finish, replay, retry_or_fail
 from ichnode.queue.outbox import Route
 from ichnode.queue.replays import Wanted, find
 from ichnode.queue.retention import (
     Ended,
+    Expendable,
     expendable,
     known_file,
     known_files,
@@ -38,7 +39,7 @@ def test_status_counts_and_names_what_alarms(db, add_job, make_instance):
     add_job("1.2.3")
     retry_or_fail(db, lease(db, 1), "boom", max_attempts=1, delay_s=0, now=2)
     quarantine(db, make_instance(99), reason="other bytes", now=3)
-    now = views.status(db)
+    now = views.status(db, since=0)
     assert (now.instances, now.series, now.jobs) == (3, {"settled": 1}, {"failed": 1, "queued": 1})
     assert [job["reason"] for job in now.failed] == ["boom"]
     assert [q["reason"] for q in now.quarantined] == ["other bytes"]
@@ -49,10 +50,10 @@ def test_a_failure_that_a_later_run_made_good_alarms_no_more(db, add_job):
     series_id = add_job()
     retry_or_fail(db, lease(db, 1), "boom", max_attempts=1, delay_s=0, now=2)
     finish(db, lease(db, 3), JobState.REJECTED, outputs=[], routes=[], reason="", now=3)
-    assert views.status(db).failed
+    assert views.status(db, since=0).failed
     replay(db, [series_id], weights=None, now=4)
     finish(db, lease(db, 5), JobState.DONE, outputs=[], routes=[], reason="", now=6)
-    assert views.status(db).failed == []
+    assert views.status(db, since=0).failed == []
 
 
 def test_the_history_of_a_study_holds_every_step(db, add_job):
@@ -147,3 +148,81 @@ def test_files_are_known_by_path_and_quarantine_ages(db, make_instance):
     assert old_quarantined(db, before=99, limit=9) == []
     quarantine(db, make_instance(2), reason="x", now=8)
     assert not known_file(db, "instances/1.2.3.2.dcm").purged
+
+
+def test_a_superseded_revision_is_not_analysed_any_more_and_what_runs_is_kept_but_not_sent(db, add_job, make_instance):
+    first = add_job()
+    running = lease(db, 1)
+    replay(db, [first], weights=None, now=2)
+    record(db, make_instance(9), now=3)
+    (late,) = receiving(db)
+    settle(db, late.id, missing=0, text="", now=4)
+    assert lease(db, 5) is None  # the replay that waited was withdrawn
+    finish(db, running, JobState.DONE, outputs=[SR], routes=[ROUTE], reason="12 mL", now=6)
+    assert outbox.due(db, "pacs", now=7) == []
+    told = views.history(db, first)
+    assert [(job["state"], job["reason"]) for job in told["jobs"]] == [
+        ("done", "12 mL; not sent: a later revision has come"),
+        ("rejected", "superseded by revision 2"),
+    ]
+
+
+def test_a_replay_that_fails_takes_no_result_back(db, add_job):
+    series_id = add_job()
+    finish(db, lease(db, 1), JobState.DONE, outputs=[], routes=[], reason="12 mL", now=2)
+    replay(db, [series_id], weights="/nowhere", now=3)
+    retry_or_fail(db, lease(db, 4), "boom", max_attempts=1, delay_s=0, now=5)
+    assert lease(db, 6) is None
+
+
+def test_a_destination_that_was_added_later_gets_what_a_replay_makes_again(db, add_job):
+    series_id = add_job()
+    finish(db, lease(db, 1), JobState.DONE, outputs=[SR], routes=[ROUTE], reason="", now=2)
+    replay(db, [series_id], weights=None, now=3)
+    other = Route(destination="ris", kinds=frozenset(ObjectKind), not_analysed=True)
+    finish(db, lease(db, 4), JobState.DONE, outputs=[SR], routes=[ROUTE, other], reason="", now=5)
+    assert [len(outbox.due(db, name, now=9)) for name in ("pacs", "ris")] == [1, 1]
+
+
+def test_a_result_that_no_destination_was_there_for_is_never_deleted(db, add_job):
+    add_job()
+    finish(db, lease(db, 1), JobState.DONE, outputs=[SR], routes=[], reason="", now=2)
+    assert expendable(db, Ended.DELIVERED, ended_before=99, limit=9) == []
+
+
+def test_what_is_asked_for_by_hand_in_that_instant_does_not_go_and_what_is_gone_is_not_asked_for(db, add_job):
+    add_job()
+    finish(db, lease(db, 1), JobState.DONE, outputs=[SR], routes=[ROUTE], reason="", now=2)
+    (due,) = outbox.due(db, "pacs", now=3)
+    outbox.sent(db, due.delivery_id, status=0, now=4)
+    (item,) = expendable(db, Ended.DELIVERED, ended_before=99, limit=9)
+    assert outbox.resend(db, job_ids=[1], destination=None, now=5) == 1
+    assert not purged(db, item, why="old", now=6)
+    outbox.sent(db, due.delivery_id, status=0, now=7)
+    assert purged(db, item, why="old", now=8)
+    assert outbox.resend(db, job_ids=[1], destination=None, now=9) == 0
+
+
+def test_an_object_whose_file_was_deleted_and_made_again_is_known_again(db, add_job):
+    series_id = add_job()
+    finish(db, lease(db, 1), JobState.DONE, outputs=[SR], routes=[], reason="", now=2)
+    purged(
+        db,
+        Expendable(series_instance_uid="", ended=Ended.DELIVERED, ended_at=0, instances=(), outputs=("outputs/sr",)),
+        why="old",
+        now=3,
+    )
+    replay(db, [series_id], weights=None, now=4)
+    finish(db, lease(db, 5), JobState.DONE, outputs=[SR], routes=[], reason="", now=6)
+    assert not known_file(db, "outputs/sr").purged
+
+
+def test_the_nodes_own_alarms_and_what_waits_for_days_are_in_the_status(db, add_job):
+    remark(db, "the disk is low", now=50, alarm=True)
+    remark(db, "all is well", now=51)
+    add_job()
+    finish(db, lease(db, 1), JobState.DONE, outputs=[SR], routes=[ROUTE], reason="", now=2)
+    now = views.status(db, since=40)
+    assert [entry.text for entry in now.node] == ["the disk is low"]
+    assert views.status(db, since=60).node == []
+    assert now.overdue == {"pacs": 2}

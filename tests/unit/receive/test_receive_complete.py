@@ -168,14 +168,19 @@ def test_a_count_in_the_headers_is_believed_for_a_single_acquisition():
 
 
 @pytest.mark.parametrize(
-    ("facts", "others"),
+    ("facts", "claimed"),
     [
         (even(20), []),
         (even(20, expected_count=28, acquisition_number=1) + even(1, expected_count=28, acquisition_number=2), []),
         (even(20, expected_count=28) + even(1, expected_count=29), []),
         (even(29, expected_count=28, acquisition_number=1), []),
-        (even(20, expected_count=168, acquisition_number=1), [even(5, acquisition_number=1)]),
+        (even(20, expected_count=168, acquisition_number=1), [1, 2]),
+        (even(20, expected_count=168), [None]),
     ],
 )
-def test_a_count_that_may_mean_something_else_is_not_believed(facts, others):
-    assert stated_count(facts, others) is None
+def test_a_count_that_may_mean_something_else_is_not_believed(facts, claimed):
+    assert stated_count(facts, claimed) is None
+
+
+def test_an_absurd_gap_is_counted_up_to_a_limit():
+    assert missing_slices(stack([5.0] * 20 + [1e9], thickness_mm=1e-3, numbered=False)) == 100_000

@@ -114,6 +114,27 @@ def test_descriptions_are_read_in_the_character_sets_of_real_scanners(character_
         assert facts.description == "头颅骨窗"
 
 
+@pytest.mark.parametrize("thickness", [b"1e-320", b"0.0009", b"1001", b"-5", b"0", b"nan", b"inf", b"1e400"])
+def test_a_thickness_that_cannot_be_meant_counts_as_absent(thickness):
+    assert facts_of(raw(SliceThickness=thickness)).thickness_mm is None
+
+
+@pytest.mark.parametrize("thickness", [b"0.001", b"0.5", b"1000"])
+def test_a_thickness_that_may_be_meant_is_kept(thickness):
+    assert facts_of(raw(SliceThickness=thickness)).thickness_mm == float(thickness)
+
+
+@pytest.mark.parametrize("z", [b"1e30", b"-100001", b"nan", b"-inf"])
+def test_a_position_that_cannot_be_meant_counts_as_absent(z):
+    assert facts_of(raw(ImagePositionPatient=b"0\\0\\" + z)).positions == ()
+    assert facts_of(raw(ImagePositionPatient=b"0\\0\\-1e5")).positions == ((0, 0, -1e5),)
+
+
+@pytest.mark.parametrize("cosine", [b"1e200", b"-1.1", b"nan"])
+def test_an_orientation_that_cannot_be_meant_counts_as_absent(cosine):
+    assert facts_of(raw(ImageOrientationPatient=cosine + b"\\0\\0\\0\\1\\0")).orientation is None
+
+
 def test_two_patients_are_told_apart_and_not_named():
     one = facts_of(raw(PatientID=b"4711"))
     padded = facts_of(raw(PatientID=b"4711 "))

@@ -8,9 +8,10 @@ from sqlalchemy import func, select
 
 from ichnode.domain.errors import Rejected
 from ichnode.domain.identity import MANUFACTURER, MODEL_NAME
-from ichnode.queue.intake import kept
+from ichnode.queue.intake import foreign, kept
 from ichnode.queue.series import receiving
 from ichnode.queue.tables import AUDIT, INSTANCES, QUARANTINE
+from ichnode.receive import intake
 from ichnode.receive.intake import Outcome, adopt, take
 from ichnode.store.reconcile import reconcile
 
@@ -25,6 +26,10 @@ def store_one(db, store, make_arrival):
         return take(make_arrival(ds, **command), db=db, store=store, floor_bytes=floor_bytes, now=now)
 
     return _store
+
+
+def _crash(*_args, **_kwargs):
+    raise KeyboardInterrupt
 
 
 def rows(db, table):
@@ -110,6 +115,54 @@ def test_a_second_patient_in_a_study_goes_to_quarantine(store_one, db, make_slic
     assert store_one(make_slice(3)).outcome is Outcome.KEPT
 
 
+@pytest.mark.parametrize(
+    ("elements", "reason"),
+    [
+        ({"StudyInstanceUID": "9.9.9"}, "another study"),
+        ({"StudyInstanceUID": "9.9.9", "PatientID": "P2"}, "another patient"),
+        ({"SeriesInstanceUID": "9.9.9", "PatientID": "P2"}, "another patient"),
+    ],
+)
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_series_belongs_to_one_study_and_one_patient(
+    store_one, db, store, make_slice, monkeypatch, elements, reason, at_once
+):
+    store_one(make_slice(1))
+    looks = []
+
+    def late(*known):
+        looks.append(known)
+        return "" if len(looks) == 1 else foreign(*known)
+
+    if at_once:  # the other association had recorded nothing yet when this one looked
+        monkeypatch.setattr(intake, "foreign", late)
+
+    taken = store_one(make_slice(2, **elements))
+
+    (row,), (kept_one,) = rows(db, QUARANTINE), rows(db, INSTANCES)
+    assert (taken.status, taken.outcome) == (0x0000, Outcome.QUARANTINED)
+    assert reason in row["reason"]
+    assert kept_one["sop_instance_uid"] == "1.2.3.1.1"
+    assert store.resolve(row["path"]).exists()
+    assert len(files(store)) == 2
+    assert store_one(make_slice(3)).outcome is Outcome.KEPT
+
+
+def test_a_file_of_another_patient_that_a_crash_left_is_not_adopted_into_the_series(
+    store_one, db, store, make_slice, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "record", _crash)
+        with pytest.raises(KeyboardInterrupt):
+            store_one(make_slice(2, StudyInstanceUID="9.9.9", PatientID="P2"))
+    store_one(make_slice(1))
+
+    reconcile(store, db, lambda path: adopt(path, db=db, store=store, now=9.0), now=1e12)
+
+    assert [row["sop_instance_uid"] for row in rows(db, INSTANCES)] == ["1.2.3.1.1"]
+    assert "another patient" in rows(db, QUARANTINE)[0]["reason"]
+
+
 def test_an_issuer_makes_another_patient_too(store_one, make_slice):
     store_one(make_slice(1))
 
@@ -176,8 +229,6 @@ def test_a_full_disk_leaves_no_file_and_no_row(store_one, db, store, make_slice,
 
 def test_the_file_is_durable_before_the_row_is_written(store_one, make_slice, monkeypatch):
     order = []
-    from ichnode.receive import intake
-
     write, record = intake.write_durably, intake.record
     monkeypatch.setattr(intake, "write_durably", lambda *a: (order.append("file"), write(*a))[1])
     monkeypatch.setattr(intake, "record", lambda *a, **k: (order.append("row"), record(*a, **k))[1])

@@ -1,101 +1,119 @@
-import gc
-import socket
-import time
+from threading import Event
 
 import pytest
-from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
 
-from ichnode.domain.outputs import Peer
-from ichnode.receive.pacs import STUDY_ROOT_FIND, PacsCounts, study_counts
+from ichnode.domain.errors import Retryable
+from ichnode.receive.pacs import PacsCounts
 
-COUNTS = {"1.2.3.1": "28", "1.2.3.2": "140", "1.2.3.3": "", "1.2.3.4": None}
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
 
 
 @pytest.fixture
-def pacs():
-    """A PACS on loopback that answers series queries from COUNTS. Yields a function that starts it."""
-    entity = AE(ae_title="PACS")
-    entity.add_supported_context(STUDY_ROOT_FIND)
-    servers, asked = [], []
-
-    def start(*, status=0x0000, answer=None, known=()) -> tuple[Peer, list[Dataset]]:
-        def on_find(event):
-            asked.append(event.identifier)
-            if answer is not None:
-                answer()
-            for uid, count in COUNTS.items():
-                found = Dataset()
-                found.QueryRetrieveLevel = "SERIES"
-                found.SeriesInstanceUID = uid
-                if count is not None:
-                    found.NumberOfSeriesRelatedInstances = count
-                yield 0xFF00, found
-            yield status, None
-
-        entity.require_calling_aet = list(known)
-        handlers = [(evt.EVT_C_FIND, on_find)]
-        servers.append(entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers))
-        port = servers[-1].server_address[1]
-        return Peer(name="pacs", host="127.0.0.1", port=port, ae_title="PACS"), asked
-
-    yield start
-    for server in servers:
-        server.shutdown()
+def clock():
+    return Clock()
 
 
-def test_the_counts_of_a_study_come_a_series(pacs):
-    peer, asked = pacs()
-
-    assert study_counts(peer, "1.2.3", timeout_s=5) == {"1.2.3.1": 28, "1.2.3.2": 140}
-    assert (asked[0].StudyInstanceUID, asked[0].QueryRetrieveLevel) == ("1.2.3", "SERIES")
+@pytest.fixture
+def asked():
+    return []
 
 
-def test_a_failure_half_way_gives_no_counts_at_all(pacs):
-    peer, _ = pacs(status=0xA700)
+@pytest.fixture
+def counts_of(clock, asked):
+    """The memory of a PACS that does as ``answer`` does."""
 
-    assert study_counts(peer, "1.2.3", timeout_s=5) == {}
+    def _make(answer, **limits):
+        def ask(study):
+            asked.append(study)
+            return answer(study)
 
+        return PacsCounts("pacs", ask, clock=clock, **limits)
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_pacs_that_is_not_there_gives_no_counts():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    peer = Peer(name="pacs", host="127.0.0.1", port=port, ae_title="PACS")
-    assert study_counts(peer, "1.2.3", timeout_s=2) == {}
-    gc.collect()  # pynetdicom leaves the refused socket to the collector, which complains; not in some later test
+    return _make
 
 
-def test_a_pacs_that_accepts_and_says_nothing_is_given_up():
-    with socket.socket() as mute:
-        mute.bind(("127.0.0.1", 0))
-        mute.listen()
-        peer = Peer(name="pacs", host="127.0.0.1", port=mute.getsockname()[1], ae_title="PACS")
-        began = time.monotonic()
+def test_one_study_is_asked_about_once_in_a_while_only(counts_of, clock, asked):
+    counts = counts_of(lambda _study: {"1.2.3.1": len(asked)}, every_s=30)
 
-        assert study_counts(peer, "1.2.3", timeout_s=0.3) == {}
-        assert time.monotonic() - began < 5
-
-
-def test_a_pacs_that_never_answers_the_query_is_given_up(pacs):
-    peer, _ = pacs(answer=lambda: time.sleep(1))
-
-    assert study_counts(peer, "1.2.3", timeout_s=0.3) == {}
+    assert counts.of_study("1.2.3") == {"1.2.3.1": 1}
+    clock.now = 29
+    assert counts.of_study("1.2.3") == {"1.2.3.1": 1}
+    clock.now = 30
+    assert counts.of_study("1.2.3") == {"1.2.3.1": 2}
 
 
-def test_a_pacs_that_does_not_know_our_title_gives_no_counts(pacs):
-    peer, _ = pacs(known=["SOMEBODY"])
+def test_another_study_is_asked_about_at_once(counts_of, asked):
+    counts = counts_of(lambda study: {f"{study}.1": 1})
 
-    assert study_counts(peer, "1.2.3", timeout_s=5) == {}
+    assert counts.of_study("1.2") == {"1.2.1": 1}
+    assert counts.of_study("1.3") == {"1.3.1": 1}
+    assert asked == ["1.2", "1.3"]
 
 
-def test_one_study_is_asked_about_once_in_a_while_only(pacs):
-    peer, asked = pacs()
-    counts = PacsCounts(peer, every_s=30)
+@pytest.mark.parametrize("error", [Retryable("no connection"), OSError(-2, "Doe^Jane"), KeyError("Doe^Jane")])
+def test_after_a_failure_the_pacs_is_not_asked_for_any_study_for_a_while(counts_of, clock, asked, error, caplog):
+    def fail(_study):
+        raise error
 
-    assert counts.of_study("1.2.3", now=0) == counts.of_study("1.2.3", now=29)
-    assert len(asked) == 1
-    counts.of_study("1.2.3", now=31)
-    assert len(asked) == 2
+    counts = counts_of(fail, rest_s=60)
+
+    assert counts.of_study("1.2") == {}
+    clock.now = 59
+    assert counts.of_study("1.2") == counts.of_study("1.3") == {}
+    assert asked == ["1.2"]
+    clock.now = 60
+    counts.of_study("1.3")
+    assert asked == ["1.2", "1.3"]
+    assert "Doe" not in caplog.text
+
+
+def test_the_last_answer_stands_while_the_pacs_is_not_there(counts_of, clock, asked):
+    def once(_study):
+        if len(asked) > 1:
+            raise Retryable("no connection")
+        return {"1.2.3.1": 28}
+
+    counts = counts_of(once, keep_s=900)
+    counts.of_study("1.2.3")
+
+    clock.now = 31
+    assert counts.of_study("1.2.3") == {"1.2.3.1": 28}
+    clock.now = 900
+    assert counts.of_study("1.2.3") == {}
+
+
+def test_a_pacs_that_never_answers_is_given_up_in_time_and_asked_again_only_when_it_let_go(counts_of, clock, asked):
+    hang = Event()
+    counts = counts_of(lambda _study: hang.wait(10) and {}, within_s=0.05, rest_s=60)
+
+    assert counts.of_study("1.2") == counts.of_study("1.3") == {}
+    clock.now = 61
+    assert counts.of_study("1.3") == {}
+    assert asked == ["1.2"]
+
+    hang.set()
+    counts._asking.join(10)
+    clock.now = 122
+    counts.of_study("1.3")
+    assert asked == ["1.2", "1.3"]
+
+
+def test_a_slow_pacs_takes_so_much_time_in_a_while_and_no_more(counts_of, clock, asked):
+    def slowly(_study):
+        clock.now += 3
+        return {"1": 1}
+
+    counts = counts_of(slowly, within_s=8, every_s=30)
+
+    assert [bool(counts.of_study(f"1.{n}")) for n in range(6)] == [True, True, True, False, False, False]
+    clock.now = 30
+    assert counts.of_study("1.5") == {"1": 1}
+    assert len(asked) == 4

@@ -5,6 +5,8 @@ from sqlalchemy import select
 from ichnode.domain.states import Decision, SeriesState, Transfer
 from ichnode.queue.series import mark_transfer, receiving, series, undecided
 from ichnode.queue.tables import AUDIT, JOBS
+from ichnode.receive import complete
+from ichnode.receive import select as select_module
 from ichnode.receive.complete import Limits
 from ichnode.receive.intake import take
 from ichnode.receive.select import Preference
@@ -27,8 +29,10 @@ def arrive(db, store, make_arrival, make_slice):
 
 @pytest.fixture
 def run(db):
+    told = set()
+
     def _run(now, *, is_open=lambda _uid: False, count=None, settings=SETTINGS) -> Swept:
-        return sweep(db, settings, now=now, is_open=is_open, count=count)
+        return sweep(db, settings, now=now, is_open=is_open, count=count, told=told)
 
     return _run
 
@@ -193,6 +197,105 @@ def test_a_late_slice_of_the_analysed_series_makes_a_new_revision_that_is_analys
     assert (series(db, 2).decision, len(series(db, 2).instances)) == (Decision.ANALYSE, 20)
     assert [kind for kind, _ in jobs(db)] == ["analyse", "analyse"]
     assert undecided(db) == []
+
+
+def node_alarms(db):
+    with db.read() as connection:
+        query = select(AUDIT.c.text).where(AUDIT.c.entity == "node", AUDIT.c.alarm)
+        return list(connection.execute(query.order_by(AUDIT.c.id)).scalars())
+
+
+@pytest.mark.parametrize(
+    ("elements", "numbers"),
+    [
+        ({"SliceThickness": "1e-320"}, [1, 3, 5]),
+        ({"SliceThickness": "1e-15"}, [1, 3, 5]),
+        ({"ImagePositionPatient": ["0", "0", "1e30"]}, [1, 2, 3]),
+        ({"ImageOrientationPatient": ["1e200", "1e200", "0", "0", "1e200", "1e200"]}, [1, 3, 5]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*value.*DS")
+def test_numbers_that_no_scanner_means_do_not_stop_the_node(arrive, run, db, elements, numbers):
+    arrive(range(1, 21), series=1)
+    arrive(numbers, series=2, **elements)
+    arrive([40], series=2)
+
+    run(10_000)
+
+    assert receiving(db) == []
+    assert series(db, 2).missing < 50
+    assert node_alarms(db) == []
+
+
+def test_a_series_that_breaks_the_sweep_is_told_once_and_the_others_go_on(arrive, run, db, monkeypatch, caplog):
+    def judge(arrival, **limits):
+        if arrival.instances[0].series_number == 2:
+            raise OverflowError("Doe^Jane")
+        return complete.judge(arrival, **limits)
+
+    monkeypatch.setattr("ichnode.receive.settle.judge", judge)
+    arrive(range(1, 21), series=2, StudyInstanceUID="9.2")
+    arrive(range(1, 21), series=3)
+
+    assert run(60) == Swept(settled=1, decided=1)
+    run(62)
+    run(64)
+
+    (alarm,) = node_alarms(db)
+    assert alarm.startswith("series 1 cannot be settled: OverflowError at test_receive_settle.py:")
+    assert "Doe" not in alarm + caplog.text
+    monkeypatch.undo()
+    assert run(66) == Swept(settled=1, decided=1)
+
+
+def test_a_study_that_breaks_the_sweep_is_told_once_and_the_others_go_on(arrive, run, db, monkeypatch):
+    def decide_study(pending, *rest, **more):
+        if pending[0].number == 2:
+            raise KeyError("Doe^Jane")
+        return select_module.decide_study(pending, *rest, **more)
+
+    monkeypatch.setattr("ichnode.receive.settle.decide_study", decide_study)
+    arrive(range(1, 21), series=2, StudyInstanceUID="9.2")
+    arrive(range(1, 21), series=3)
+
+    assert run(60) == Swept(settled=2, decided=1)
+    run(62)
+
+    (alarm,) = node_alarms(db)
+    assert alarm.startswith("the study of series 1 cannot be decided: KeyError at ")
+
+
+def test_a_count_of_the_pacs_that_cannot_be_meant_goes_no_further_than_its_limit(arrive, run, db):
+    arrive(range(1, 21))
+
+    assert run(900, count=lambda _study: {"1.2.3.1": 10**30}).settled == 1
+    assert series(db, 1).missing == 100_000
+
+
+THIN_BONE = {"SliceThickness": 1, "ConvolutionKernel": "H70h", "AcquisitionNumber": 1, "ImagesInAcquisition": 60}
+SOFT = {"SliceThickness": 5, "ConvolutionKernel": "H30s", "AcquisitionNumber": 1, "ImagesInAcquisition": 60}
+
+
+@pytest.mark.parametrize("acquisition", [1, None])
+def test_a_count_of_the_whole_acquisition_is_not_believed_because_the_other_reconstruction_has_settled(
+    arrive, run, db, acquisition
+):
+    arrive(range(1, 61), series=1, **THIN_BONE | {"AcquisitionNumber": acquisition})
+    assert run(0, is_open=lambda _uid: True).settled == 1
+    arrive(range(1, 13), series=2, now=10, **SOFT | {"AcquisitionNumber": acquisition})
+
+    assert run(70) == Swept(settled=1, decided=2)
+    assert (series(db, 2).missing, series(db, 2).decision) == (0, Decision.ANALYSE)
+    assert series(db, 1).decision is Decision.SKIP
+
+
+def test_a_bone_reconstruction_is_no_reason_not_to_wait_for_a_stalled_soft_one(arrive, run, db):
+    arrive(range(1, 21), series=1, ConvolutionKernel="H70h")
+    arrive([n for n in range(1, 21) if n != 7], series=2, ConvolutionKernel="H30s")
+
+    assert run(60) == Swept(settled=1, decided=0)
+    assert run(900) == Swept(settled=1, decided=2)
+    assert [series(db, n).decision for n in (1, 2)] == [Decision.SKIP, Decision.ANALYSE]
 
 
 def test_every_step_is_in_the_history_in_words(arrive, run, db):

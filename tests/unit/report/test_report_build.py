@@ -326,3 +326,19 @@ def test_a_result_of_a_usual_head_is_made_in_under_three_seconds(make_case, inst
     build(case, installation, at)
 
     assert time.process_time() - start < 3
+
+
+def test_nothing_found_where_no_brain_was_seen_is_undetermined_and_not_absent(make_case, installation, at):
+    case = make_case("axial")
+    nothing = replace(case.findings, mask=np.zeros_like(case.findings.mask), volume_ml=0.0, hu_mean=None, hu_sd=None)
+    unseen = replace(nothing, flags=frozenset({Flag.QF_STRIP}))
+
+    def presence(findings):
+        report = build_result(case.source, findings, installation, at)
+        for made in report:
+            gate.check(made.dataset)
+        words = str(report_of(report))
+        return [code for code in ("52101004", "272519000", "373068000") if code in words]
+
+    assert presence(nothing) == ["272519000"]
+    assert presence(unseen) == ["373068000"]

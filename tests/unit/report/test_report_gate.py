@@ -69,7 +69,7 @@ def write_chinese(report):
 def spoil_a_reference(seg):
     seg.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence[0].SourceImageSequence[
         0
-    ].ReferencedSOPInstanceUID = "1.2.03"
+    ].ReferencedSOPInstanceUID = "1..2"
 
 
 def another_segment(seg):

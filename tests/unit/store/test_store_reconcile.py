@@ -4,8 +4,10 @@ import pytest
 from sqlalchemy import select
 
 from ichnode.domain.errors import Rejected
+from ichnode.domain.states import Decision, JobState
+from ichnode.queue.jobs import claim, finish
 from ichnode.queue.retention import Ended, Expendable, known_file, purged
-from ichnode.queue.series import receiving, settle
+from ichnode.queue.series import decide, receiving, settle
 from ichnode.queue.tables import AUDIT, QUARANTINE
 from ichnode.store.reconcile import Reconciled, reconcile
 
@@ -94,6 +96,28 @@ def test_young_files_are_left_alone_while_the_node_runs(run, keep, store):
     assert run(now=1601, min_age_s=600).adopted == 1
 
 
+@pytest.mark.parametrize(
+    "path", ["outputs/ab/result.dcm", "instances/ab/slice.dcm.0123456789abcdef.part", "quarantine/ab/other.dcm"]
+)
+def test_what_another_process_may_be_writing_is_left_alone_for_an_hour_even_at_start_up(run, store, path):
+    being_written = store.root / path
+    being_written.parent.mkdir()
+    being_written.write_bytes(b"its row follows")
+    os.utime(being_written, (1000, 1000))
+
+    assert run(now=1001, min_age_s=0) == NOTHING
+    assert run(now=4599, min_age_s=0) == NOTHING
+    assert being_written.exists()
+    assert run(now=4601, min_age_s=0).quarantined == 1
+
+
+def test_an_instance_without_a_row_is_adopted_at_once_at_start_up(run, keep, store):
+    path = store.resolve(keep("1.2.3.1", record_it=False).path)
+    os.utime(path, (1000, 1000))
+
+    assert run(now=1001, min_age_s=0).adopted == 1
+
+
 def test_a_row_without_a_file_raises_an_alarm(run, keep, store, db):
     lost = keep("1.2.3.1")
     keep("1.2.3.2")
@@ -111,7 +135,11 @@ def test_an_unlink_that_a_crash_prevented_is_finished(run, keep, store, db):
     item = Expendable(
         series_instance_uid="1.2.3", ended=Ended.DELIVERED, ended_at=0, instances=(kept.path,), outputs=()
     )
-    settle(db, receiving(db)[0].id, missing=0, text="", now=1)
+    row = receiving(db)[0]
+    settle(db, row.id, missing=0, text="", now=1)
+    decide(db, {row.id: (Decision.SKIP, "")}, now=1)
+    lease = claim(db, owner="test", now=1, lease_s=60, max_attempts=1)
+    finish(db, lease, JobState.REJECTED, outputs=[], routes=[], reason="", now=1)
     assert purged(db, item, why="old", now=1)
 
     assert run().deleted == 1

@@ -59,6 +59,10 @@ def _retryable(_task: Task) -> Done:
     raise Retryable("the GPU is busy")
 
 
+def _other_weights(_task: Task) -> Done:
+    raise ConfigError("The weights of the replay are not there.")
+
+
 def _patient(_task: Task) -> Done:
     raise ValueError("bad value in MUELLER^ANNA")
 
@@ -69,5 +73,6 @@ _BEHAVIOURS = {
     "memory": _out_of_memory,
     "hang": _hang,
     "retryable": _retryable,
+    "weights": _other_weights,
     "patient": _patient,
 }

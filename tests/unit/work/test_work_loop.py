@@ -113,6 +113,13 @@ def test_a_job_that_dies_is_tried_again_and_takes_neither_the_worker_nor_the_nex
     assert any(text.startswith(said) for text in texts)
 
 
+def test_what_another_attempt_would_not_mend_fails_at_once(db, tmp_path):
+    (tmp_path / "behaviour").write_text("weights")
+    add_job(db, "1.2.3")
+    work(db, tmp_path, partial(performers.by_behaviour, tmp_path), lambda: ended(db))
+    assert jobs(db)[0] == ("failed", "The weights of the replay are not there.", 1)
+
+
 def test_no_text_of_a_foreign_error_reaches_the_history_or_the_log(db, tmp_path, capfd):
     (tmp_path / "behaviour").write_text("patient")
     add_job(db, "1.2.3")

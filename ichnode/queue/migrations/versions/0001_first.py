@@ -65,6 +65,7 @@ def upgrade() -> None:
         sa.Column("series_instance_uid", sa.String(length=64), nullable=False),
         sa.Column("study_instance_uid", sa.String(length=64), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("patient_key", sa.String(length=64), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("calling_ae", sa.String(length=16), nullable=False),
         sa.Column("transfer", sa.String(length=16), nullable=False),

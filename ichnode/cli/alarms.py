@@ -1,0 +1,33 @@
+"""What a person must look at, in words: for ``status`` and ``doctor``."""
+
+import time
+from typing import Final
+
+from ichnode.cli.context import ago
+from ichnode.config import Config
+from ichnode.queue import views
+from ichnode.queue.database import Database
+
+NODE_ALARMS_S: Final = 7 * 86400.0  # for how long the node's own alarms are shown
+OVERDUE_S: Final = 86400.0  # a destination that has not taken an object for so long is an alarm
+
+
+def read_status(db: Database) -> views.Status:
+    """The queue at a glance, with the alarms of the last days."""
+    return views.status(db, since=time.time() - NODE_ALARMS_S)
+
+
+def alarms(now: views.Status, config: Config) -> list[str]:
+    """A sentence an alarm: failures, refusals, quarantine, the node's own, and what nobody takes."""
+    texts = [f"job {job['id']} failed: {job['reason']}" for job in now.failed]
+    texts += [f"{d['kind']} of job {d['job_id']} is dead at {d['destination']}: {d['reason']}" for d in now.dead]
+    texts += [f"in quarantine, {ago(q['at'])}: {q['reason']} ({q['path']})" for q in now.quarantined]
+    texts += [f"{ago(entry.at)}: {entry.text}" for entry in now.node]
+    configured = {destination.name for destination in config.destination}
+    for name, since in now.overdue.items():
+        if name not in configured:
+            count = now.deliveries[name]["pending"]
+            texts.append(f"{count} objects wait for {name}, which is no [[destination]] any more: put it back")
+        elif time.time() - since > OVERDUE_S:
+            texts.append(f"{name} has not taken an object from {ago(since)}")
+    return texts
