@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from ichnode import __version__
-from ichnode.cli import status as status_verb
+from ichnode.cli import alarms
 from ichnode.cli.context import EXIT_MEANING, Exit
 
 
@@ -71,10 +71,10 @@ def test_a_queue_that_is_no_database_is_said(ichnode, tmp_path):
 
 
 def test_a_file_without_permission_says_as_whom_to_run(ichnode, monkeypatch):
-    def refused(_db):
+    def refused(_db, **_words):
         raise PermissionError(13, "Permission denied", "/var/lib/ichnode/queue.sqlite")
 
-    monkeypatch.setattr(status_verb.views, "status", refused)
+    monkeypatch.setattr(alarms.views, "status", refused)
     said = ichnode("status")
     assert said.code == Exit.USAGE
     assert "No permission for /var/lib/ichnode/queue.sqlite." in said.err
@@ -82,20 +82,20 @@ def test_a_file_without_permission_says_as_whom_to_run(ichnode, monkeypatch):
 
 
 def test_a_full_disk_is_said(ichnode, monkeypatch):
-    def full(_db):
+    def full(_db, **_words):
         raise OSError(28, "No space left on device", "/var/lib/ichnode/x")
 
-    monkeypatch.setattr(status_verb.views, "status", full)
+    monkeypatch.setattr(alarms.views, "status", full)
     said = ichnode("status")
     assert said.code == Exit.LATER
     assert "/var/lib/ichnode/x: No space left on device" in said.err
 
 
 def test_a_defect_is_told_by_its_place_and_never_by_its_message(ichnode, monkeypatch):
-    def defect(_db):
+    def defect(_db, **_words):
         raise KeyError("MUELLER^ANNA")
 
-    monkeypatch.setattr(status_verb.views, "status", defect)
+    monkeypatch.setattr(alarms.views, "status", defect)
     said = ichnode("status")
     assert said.code == Exit.DEFECT
     assert "A defect of ichnode: KeyError at " in said.err

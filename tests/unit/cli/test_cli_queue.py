@@ -1,6 +1,7 @@
 """status, show, resend and replay of what the queue holds."""
 
 import json
+import time
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_a_failed_job_alarms(ichnode, add_job):
 
 def test_a_dead_delivery_alarms_until_it_is_sent_again(ichnode, add_remote, add_job, kill_delivery):
     add_remote("destination", 104)
-    add_job(SERIES, "done")
+    add_job(SERIES, "done", now=time.time())
     kill_delivery()
     said = ichnode("status")
     assert said.code == Exit.NO
@@ -68,6 +69,19 @@ def test_a_dead_delivery_alarms_until_it_is_sent_again(ichnode, add_remote, add_
 
     assert (again.code, again.out) == (Exit.OK, "1 objects will be sent again.\n")
     assert ichnode("status").code == Exit.OK
+
+
+def test_what_no_destination_takes_alarms(ichnode, add_remote, add_job):
+    add_remote("destination", 104)
+    add_job(SERIES, "done", now=time.time() - 2 * 86400)
+    assert "ALARM  pacs has not taken an object from 2 d ago" in ichnode("status").out
+
+
+def test_deliveries_to_a_destination_that_is_gone_from_the_configuration_alarm(ichnode, add_job):
+    add_job(SERIES, "done", now=time.time())
+    said = ichnode("status")
+    assert said.code == Exit.NO
+    assert "ALARM  1 objects wait for pacs, which is no [[destination]] any more: put it back" in said.out
 
 
 def test_quarantine_alarms_and_many_alarms_are_cut_short(ichnode, config):
@@ -98,7 +112,7 @@ def test_quarantine_alarms_and_many_alarms_are_cut_short(ichnode, config):
 @pytest.mark.parametrize("what", ["1", STUDY, SERIES])
 def test_show_tells_the_whole_history_of_a_job_a_study_or_a_series(ichnode, add_remote, add_job, kill_delivery, what):
     add_remote("destination", 104)
-    add_job(SERIES, "done")
+    add_job(SERIES, "done", now=time.time())
     kill_delivery()
     said = ichnode("show", what)
     assert said.code == Exit.OK
