@@ -24,7 +24,7 @@ def kill_delivery(config):
 
     def kill(reason="0xA900: data set does not match SOP class"):
         db = open_database_of(load_config(config))
-        outbox.dead(db, 1, reason=reason, now=2000.0, status=0xA900)
+        outbox.dead(db, 1, reason=reason, now=time.time(), status=0xA900)
         db.close()
 
     return kill
