@@ -1,0 +1,5 @@
+"""Fixtures of the benchmarks with a real node."""
+
+from tests.peers.fixtures import make_node, make_orthanc, network_cache, orthanc
+
+__all__ = ["make_node", "make_orthanc", "network_cache", "orthanc"]
