@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ichnode.app import analysis_settings, preference_of, rules_of
-from ichnode.cli.context import OUT, AsJson, Exit, options, print_json
+from ichnode.cli.context import OUT, AsJson, Exit, NothingFound, options, print_json
 from ichnode.domain.errors import Rejected
 from ichnode.domain.states import Decision, JobState
 from ichnode.receive.scan import ScannedSeries, scan
@@ -30,6 +30,8 @@ def analyse(
     config = options(context).load()
     scanned = scan(folder, rules_of(config), preference_of(config))
     chosen = [s for s in scanned if (s.series_instance_uid == series if series else s.decision == Decision.ANALYSE)]
+    if series is not None and not chosen:
+        raise NothingFound(f"{folder} holds no series {series}.", hint="`ichnode rules test --json` lists their UIDs.")
     if not chosen:
         reasons = "\n".join(f"  {s.facts.name}: {s.text}" for s in scanned) or "  it holds no DICOM image"
         hint = "`ichnode rules test` explains; --series UID analyses one all the same."

@@ -21,6 +21,8 @@ def check(context: typer.Context, as_json: AsJson = False) -> None:
         return
     OUT.print(f"{path} is valid.", markup=False, soft_wrap=True)
     OUT.print(f"  listens as {config.node.ae_title} on {config.receive.host}:{config.receive.port}", markup=False)
+    there = "" if (config.work.weights / "card.toml").exists() else ", which are not there"
+    OUT.print(f"  analyses with the weights {config.work.weights}{there}", markup=False)
     for destination in config.destination:
         objects = ", ".join(destination.objects)
         OUT.print(f"  sends {objects} to {destination.name} ({destination.host}:{destination.port})", markup=False)

@@ -82,6 +82,11 @@ def _checks(config: Config) -> Iterator[Check]:
 
 def _folders(config: Config) -> Iterator[Check]:
     folder = config.node.state_dir
+    if not folder.exists():  # made here it would be this user's, and the service's no more
+        yield Check(
+            Verdict.WARN, "state folder", f"{folder} is not there yet", "The services make it, or the installer."
+        )
+        return
     try:
         with_db = open_database_of(config)
     except IchnodeError as error:

@@ -18,7 +18,7 @@ def echo(
         str | None,
         typer.Argument(metavar="NAME|HOST:PORT", help="A configured destination or PACS, or an address; else all."),
     ] = None,
-    called: CalledAE = "ANY-SCP",
+    called: CalledAE = "ICHNODE",
     calling: CallingAE = "ICHNODE",
     as_json: AsJson = False,
 ) -> None:

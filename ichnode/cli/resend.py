@@ -31,5 +31,6 @@ def resend(
             raise NothingFound(f"The queue knows nothing of {what}.", hint="`ichnode status` lists the newest.")
         job_ids = views.job_ids(db, series)
         count = outbox.resend(db, job_ids=job_ids, destination=to, only_dead=dead, now=time.time())
-    OUT.print(f"{count} objects will be sent again.")
+    left = "" if count else " What is still on its way, or deleted by retention, is not sent again: see `ichnode show`."
+    OUT.print(f"{count} objects will be sent again.{left}", soft_wrap=True)
     raise typer.Exit(Exit.OK if count else Exit.NO)

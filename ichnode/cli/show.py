@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ichnode.cli.context import OUT, AsJson, Exit, NothingFound, clock, options, print_json, queue
+from ichnode.domain.states import DeliveryState
 from ichnode.queue import views
 
 
@@ -29,6 +30,14 @@ def show(
     raise typer.Exit(Exit.OK)
 
 
+def _delivery(row: dict[str, Any]) -> str:
+    """Where an object stands at one destination; while it waits, why and until when."""
+    text = f"{row['destination']} {row['state']}"
+    if row["state"] == DeliveryState.PENDING and row["attempts"]:
+        text += f" ({row['reason']}; next try {clock(row['next_at'])})"
+    return text
+
+
 def _print(row: dict[str, Any]) -> None:
     OUT.print(
         f"series {row['id']}, revision {row['revision']}: {row['instances']} images, {row['state']}", style="bold"
@@ -40,7 +49,7 @@ def _print(row: dict[str, Any]) -> None:
         reason = f": {job['reason']}" if job["reason"] else ""
         lines.append(f"  job {job['id']} ({job['kind']}) {job['state']}{reason}")
     for out in row["outputs"]:
-        sent = [f"{d['destination']} {d['state']}" for d in row["deliveries"] if d["output_id"] == out["id"]]
+        sent = [_delivery(d) for d in row["deliveries"] if d["output_id"] == out["id"]]
         lines.append(f"  {out['kind']} {out['number']}: {', '.join(sent) or 'no destination'}  {out['path']}")
     for line in lines:
         OUT.print(line, markup=False, soft_wrap=True)

@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ichnode import __version__
 from ichnode.cli import alarms
 from ichnode.cli.context import EXIT_MEANING, Exit
+from ichnode.config_file import load_config
+
+HEAD = Path(__file__).parents[3] / "ichnode/demo/head-ct"
 
 
 def test_the_version_is_printed(ichnode):
@@ -135,3 +139,17 @@ def test_a_wrong_command_line_has_the_exit_code_of_one(ichnode, arguments):
 def test_the_module_runs_as_a_program():
     command = [sys.executable, "-m", "ichnode", "--version"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"ichnode {__version__}\n"
+
+
+def test_an_unknown_series_of_a_folder_is_said_as_that(ichnode, tmp_path):
+    said = ichnode("analyse", HEAD, "--series", "1.2.3", "--out", tmp_path / "out")
+    assert said.code == Exit.NO
+    assert f"{HEAD} holds no series 1.2.3." in said.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_doctor_makes_no_state_folder(ichnode, config):
+    folder = load_config(config).node.state_dir
+    assert not folder.exists()
+    assert f"warn  state folder: {folder} is not there yet" in ichnode("doctor").out
+    assert not folder.exists()

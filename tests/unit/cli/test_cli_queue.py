@@ -243,3 +243,11 @@ def test_json_is_one_document_and_nothing_else(ichnode, add_job):
         said = ichnode(*arguments, "--json")
         json.loads(said.out)
         assert said.err == ""
+
+
+def test_show_says_why_an_object_waits_and_until_when(ichnode, config, add_job):
+    add_job(SERIES, "done")
+    db = open_database_of(load_config(config))
+    outbox.again(db, 1, reason="no connection to pacs", next_at=4e9, now=2000.0)
+    db.close()
+    assert "pacs pending (no connection to pacs; next try 2096-10-0" in ichnode("show", "1").out
