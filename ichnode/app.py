@@ -11,28 +11,24 @@ from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from apscheduler.schedulers.background import BackgroundScheduler
-from pynetdicom import build_context, evt
 
 from ichnode import __version__
-from ichnode.config import Config, PacsSection, Remote
+from ichnode.config import Config, Remote
 from ichnode.deliver.association import Timeouts
 from ichnode.deliver.backoff import Backoff
 from ichnode.deliver.loop import Deliverer, Destination
 from ichnode.deliver.parcel import INTERCHANGEABLE
-from ichnode.deliver.pull import find_series, get, move, series_counts
-from ichnode.domain.errors import ConfigError, Retryable
+from ichnode.deliver.pull import series_counts
+from ichnode.domain.errors import ConfigError
 from ichnode.domain.outputs import ObjectKind, Peer
 from ichnode.queue.database import Database, open_database
 from ichnode.queue.jobs import sweep_leases
-from ichnode.queue.views import series_uids
 from ichnode.receive.allow import AllowedPeer
-from ichnode.receive.by_hand import TakenIn, take_files
 from ichnode.receive.complete import Limits as SettleLimits
-from ichnode.receive.contexts import CT_CLASSES, TRANSFER_SYNTAXES
-from ichnode.receive.intake import adopt, take
+from ichnode.receive.intake import adopt
 from ichnode.receive.pacs import Ask, PacsCounts
 from ichnode.receive.rules import DEFAULT_RULES, Rule
-from ichnode.receive.scp import Receiver, ScpSettings, arrival_of
+from ichnode.receive.scp import Receiver, ScpSettings
 from ichnode.receive.select import Preference
 from ichnode.receive.settle import SweepSettings, sweep
 from ichnode.service import set_up_logging
@@ -52,7 +48,6 @@ RECEIVE_GRACE_S: Final = 20.0  # for the instance in hand
 DELIVER_GRACE_S: Final = 70.0  # for the object in hand: a slow PACS may take its whole DIMSE time-out
 TICK_S: Final = 0.5
 COUNT_TIMEOUTS: Final = Timeouts(connect_s=3, acse_s=3, dimse_s=5, network_s=5)  # a series waits, not a person
-REPLAY_AE: Final = "REPLAY"  # calling AE title of what comes from a folder: rules may ask for it
 
 
 def store_of(config: Config) -> Store:
@@ -197,53 +192,6 @@ def run_deliver(config: Config, stop: Event, *, ready: Callable[[str], None], al
         _wait(stop, lambda: alive() if deliverer.alive else None)
         deliverer.stop(DELIVER_GRACE_S)
         scheduler.shutdown(wait=False)
-
-
-def take_folder(config: Config, db: Database, folder: Path) -> TakenIn:
-    """Takes every file below a folder in, as if it had been sent."""
-    return take_files(
-        sorted(path for path in folder.rglob("*") if path.is_file()),
-        db=db,
-        store=store_of(config),
-        floor_bytes=config.receive.min_free_mb * MIB,
-        calling_ae=REPLAY_AE,
-        now=time.time(),
-    )
-
-
-def take_from_pacs(config: Config, db: Database, pacs: PacsSection, study_instance_uid: str) -> TakenIn:
-    """Pulls the CT series of one study: by C-GET into the store, or by C-MOVE to the receiver that runs.
-
-    A series a request: the rest of a study (dose reports, presentation states) is not ours to take, and its failures
-    would hide those of slices. Raises Retryable when not all of a series came.
-    """
-    taken_in, store = TakenIn(), store_of(config)
-
-    def on_store(event: evt.Event) -> int:
-        taken = take(
-            arrival_of(event, calling_ae=pacs.ae_title),
-            db=db,
-            store=store,
-            floor_bytes=config.receive.min_free_mb * MIB,
-            now=time.time(),
-        )
-        taken_in.add(str(event.request.AffectedSOPInstanceUID), taken)
-        return taken.status
-
-    peer = peer_of(config, pacs)
-    # A context a syntax: of one with several the PACS picks one, and then cannot send what it keeps in another.
-    contexts = [build_context(sop_class, syntax) for sop_class in CT_CLASSES for syntax in TRANSFER_SYNTAXES]
-    contexts += [build_context(sop_class, list(TRANSFER_SYNTAXES)) for sop_class in config.receive.accept_also]
-    for series in find_series(peer, study_instance_uid):
-        if pacs.retrieve == "get":
-            pulled = get(peer, study_instance_uid, on_store, contexts, series_instance_uid=series)
-        else:
-            pulled = move(peer, study_instance_uid, config.node.ae_title, series_instance_uid=series)
-        if not pulled.ok:
-            hint = "What came is kept; say `replay` again."
-            raise Retryable(f"{pacs.name} sent {pulled.completed} images, then: {pulled.reason}.", hint=hint)
-    taken_in.series.update(series_uids(db, study_instance_uid))
-    return taken_in
 
 
 def scp_settings(config: Config) -> ScpSettings:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
-from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, insert, or_, select, update
 
 from ichnode.domain.errors import LeaseLost
 from ichnode.domain.outputs import OutputFile
@@ -193,16 +193,6 @@ def ended(db: Database, job_ids: Sequence[int]) -> dict[int, tuple[JobState, str
     query = select(JOBS.c.id, JOBS.c.state, JOBS.c.reason).where(JOBS.c.id.in_(job_ids), JOBS.c.state.in_(over))
     with db.read() as connection:
         return {row[0]: (JobState(row[1]), row[2]) for row in connection.execute(query)}
-
-
-def backlog(db: Database) -> tuple[int, float | None]:
-    """How many jobs wait or run, and when the oldest of them was queued."""
-    query = select(func.count(), func.min(JOBS.c.created_at)).where(
-        JOBS.c.state.in_([JobState.QUEUED, JobState.RUNNING])
-    )
-    with db.read() as connection:
-        count, oldest = connection.execute(query).one()
-    return int(count), oldest
 
 
 def _has_result(connection: Connection, series_id: int) -> bool:
