@@ -58,8 +58,9 @@ def add_outputs(
         if output_id is None:
             statement = insert(OUTPUTS).values(values | {"job_id": job_id, "created_at": now})
             output_id = inserted_id(connection, statement)
-        else:  # retention may have taken its file: there is one again
-            connection.execute(update(OUTPUTS).where(this).values(values | {"purged_at": None}))
+        else:  # where retention had taken its file there is one again; any other keeps the digest that was checked
+            purged = OUTPUTS.c.purged_at.is_not(None)
+            connection.execute(update(OUTPUTS).where(this, purged).values(values | {"purged_at": None}))
         there = select(DELIVERIES.c.destination).where(DELIVERIES.c.output_id == output_id)
         known = set(connection.execute(there).scalars())
         for route in routes:

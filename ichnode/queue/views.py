@@ -120,8 +120,10 @@ def history(db: Database, series_id: int) -> Row:
 
 
 def earlier_reports(db: Database, series_id: int) -> list[Reference]:
-    """The SRs that this revision of a series and those before it left: what a new SR supersedes. Oldest
-    first."""
+    """The SRs that this revision of a series and those before it gave to any destination: what a new SR supersedes.
+
+    Oldest first. One that was kept here, because a later revision came while it was made, is known to nobody outside.
+    """
     with db.read() as connection:
         this = connection.execute(select(SERIES).where(SERIES.c.id == series_id)).mappings().one()
         query = (
@@ -132,6 +134,7 @@ def earlier_reports(db: Database, series_id: int) -> list[Reference]:
                 SERIES.c.series_instance_uid == this["series_instance_uid"],
                 SERIES.c.revision <= this["revision"],
                 OUTPUTS.c.kind == ObjectKind.SR,
+                select(DELIVERIES.c.id).where(DELIVERIES.c.output_id == OUTPUTS.c.id).exists(),
             )
         )
         rows = connection.execute(query.order_by(OUTPUTS.c.id)).mappings().all()

@@ -1,5 +1,7 @@
 """Status, history, replays, retention: what people and the clock ask of the queue."""
 
+from dataclasses import replace
+
 from ichnode.domain.outputs import ObjectKind, OutputFile
 from ichnode.domain.states import Decision, JobState
 from ichnode.queue import outbox, views
@@ -80,7 +82,7 @@ def test_the_history_of_a_study_holds_every_step(db, add_job):
 
 def test_a_new_revision_knows_the_reports_of_the_one_before(db, add_job, make_instance):
     add_job()
-    finish(db, lease(db, 1), JobState.DONE, outputs=[SR], routes=[], reason="", now=2)
+    finish(db, lease(db, 1), JobState.DONE, outputs=[SR], routes=[ROUTE], reason="", now=2)
     record(db, make_instance(9), now=3)
     (late,) = receiving(db)
     settle(db, late.id, missing=0, text="", now=4)
@@ -160,6 +162,7 @@ def test_a_superseded_revision_is_not_analysed_any_more_and_what_runs_is_kept_bu
     assert lease(db, 5) is None  # the replay that waited was withdrawn
     finish(db, running, JobState.DONE, outputs=[SR], routes=[ROUTE], reason="12 mL", now=6)
     assert outbox.due(db, "pacs", now=7) == []
+    assert views.earlier_reports(db, late.id) == []  # what nobody was given is nobody's predecessor
     told = views.history(db, first)
     assert [(job["state"], job["reason"]) for job in told["jobs"]] == [
         ("done", "12 mL; not sent: a later revision has come"),
@@ -226,3 +229,11 @@ def test_the_nodes_own_alarms_and_what_waits_for_days_are_in_the_status(db, add_
     assert [entry.text for entry in now.node] == ["the disk is low"]
     assert views.status(db, since=60).node == []
     assert now.overdue == {"pacs": 2}
+
+
+def test_a_file_that_changed_on_disk_does_not_get_the_digest_of_a_checked_one(db, add_job):
+    series_id = add_job()
+    finish(db, lease(db, 1), JobState.DONE, outputs=[SR], routes=[ROUTE], reason="", now=2)
+    replay(db, [series_id], weights=None, now=3)
+    finish(db, lease(db, 4), JobState.DONE, outputs=[replace(SR, sha256="x")], routes=[ROUTE], reason="", now=5)
+    assert [due.output.sha256 for due in outbox.due(db, "pacs", now=9)] == [SR.sha256]
