@@ -11,11 +11,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from ichnode import __version__
 from ichnode.cli import (
     analyse,
+    cohort,
     config,
     deliver,
     demo,
     doctor,
     echo,
+    evaluate,
+    phantom,
     receive,
     reference,
     replay,
@@ -25,6 +28,8 @@ from ichnode.cli import (
     send,
     show,
     status,
+    train,
+    weights,
     work,
 )
 from ichnode.cli.context import ERR, EXIT_MEANING, Exit, NothingFound, Options
@@ -69,6 +74,7 @@ def _options(
 
 
 SERVICES, OPERATE, IMAGES, SET_UP = "Services", "The queue", "Images by hand", "Set-up"
+TRAINING = "Weights: cohorts, training, evaluation"
 app.command("demo", rich_help_panel=SET_UP)(demo.demo)
 app.command("doctor", rich_help_panel=SET_UP)(doctor.doctor)
 app.command("echo", rich_help_panel=SET_UP)(echo.echo)
@@ -84,6 +90,11 @@ app.command("replay", rich_help_panel=OPERATE)(replay.replay)
 app.command("resend", rich_help_panel=OPERATE)(resend.resend)
 app.command("analyse", rich_help_panel=IMAGES)(analyse.analyse)
 app.command("send", rich_help_panel=IMAGES)(send.send)
+app.add_typer(cohort.app, name="cohort", rich_help_panel=TRAINING)
+app.command("phantom", rich_help_panel=TRAINING)(phantom.phantom)
+app.command("train", rich_help_panel=TRAINING)(train.train)
+app.command("evaluate", rich_help_panel=TRAINING)(evaluate.evaluate)
+app.add_typer(weights.app, name="weights", rich_help_panel=TRAINING)
 app.command("reference", hidden=True)(reference.reference)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -68,21 +68,27 @@ def _row(parameter: Any, annotation: Any) -> str:
     is_argument = parameter.param_type_name == "argument"
     flags = [*parameter.opts, *parameter.secondary_opts]
     name = ", ".join(f"`{word}`" for word in ([parameter.metavar.replace("|", r"\|")] if is_argument else flags))
-    kind = next((part for part in get_args(annotation) if part is not type(None)), annotation)
+    kind = annotation
+    if get_origin(annotation) is not Literal:  # what may be None, and each of a list, is said by its one other part
+        kind = next((part for part in get_args(annotation) if part is not type(None)), annotation)
     return f"| {name} | {_value(parameter, kind)} | {_default(parameter, kind)} | {parameter.help} |"
 
 
-def _value(parameter: Any, kind: type) -> str:
+def _value(parameter: Any, kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return ", ".join(f"`{word}`" for word in get_args(kind))
     if issubclass(kind, Enum):
         return ", ".join(f"`{member.value}`" for member in kind)
     if parameter.min is not None:
-        return f"{parameter.min} to {parameter.max}"
-    return {bool: "", Path: "path", datetime: "date, as 2024-01-31"}.get(kind, "text")
+        return f"{parameter.min} to {parameter.max}" if parameter.max is not None else f"{parameter.min} or more"
+    return {bool: "", int: "number", float: "number", Path: "path", datetime: "date, as 2024-01-31"}.get(kind, "text")
 
 
 def _default(parameter: Any, kind: type) -> str:
     if parameter.required:
         return "**required**"
+    if isinstance(parameter.show_default, str):
+        return parameter.show_default
     if kind is bool:
         return f"`{parameter.opts[0]}`" if parameter.default else ""
     return f"`{parameter.default}`" if parameter.default else f"`${parameter.envvar}`" if parameter.envvar else ""

@@ -47,25 +47,49 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Windowed:
+    """A brain on the network's grid, before normalisation. ``hu`` (32, 256, 256) within WINDOW_HU, zero outside it."""
+
+    hu: NDArray[np.float32]
+    brain: Mask
+    geometry: Geometry
+    flags: frozenset[Flag]
+
+
 def prepare(volume: Volume, preset: Preset) -> NetworkInput:
     """The network's input: brain alone, HU within 0-100, minus mean over SD of the brain, negatives at zero.
 
-    Values are means over the brain's share of each target voxel, so that neither bone nor the void that stripping left
-    is mixed in at the rim. Flags: those of the volume, QF_STRIP, QF_FIELD.
+    Flags: those of the volume, QF_STRIP, QF_FIELD. Raises Rejected when the volume shows no head.
+    """
+    seen = window(volume, preset)
+    return NetworkInput(values=normalise(seen.hu, seen.brain), geometry=seen.geometry, flags=seen.flags)
 
-    Raises Rejected when the volume shows no head.
+
+def window(volume: Volume, preset: Preset) -> Windowed:
+    """The brain, stripped, on the network's grid, its HU clipped to WINDOW_HU.
+
+    Values are means over the brain's share of each target voxel, so that neither bone nor the void that stripping left
+    is mixed in at the rim. Raises Rejected when the volume shows no head.
     """
     mask, flags = brain_mask(volume.hu, volume.geometry)
     grid = network_geometry(volume.geometry, mask, preset)
     if _outside_ml(mask, volume.geometry, grid) > FIELD_TOLERANCE_ML:
         flags |= {Flag.QF_FIELD}
     share = resample(mask, volume.geometry, grid, 0)
-    windowed: Voxels = np.where(mask, np.clip(volume.hu, *WINDOW_HU), 0)
+    clipped: Voxels = np.where(mask, np.clip(volume.hu, *WINDOW_HU), 0)
     brain = share > 0.5
-    hu = np.clip(resample(windowed, volume.geometry, grid, 0)[brain] / share[brain], *WINDOW_HU)
-    values = np.zeros(preset.shape, np.float32)
-    values[brain] = np.maximum(hu - hu.mean(), 0) / max(hu.std(), MIN_SD_HU)
-    return NetworkInput(values=values, geometry=grid, flags=volume.flags | flags)
+    hu = np.zeros(preset.shape, np.float32)
+    hu[brain] = np.clip(resample(clipped, volume.geometry, grid, 0)[brain] / share[brain], *WINDOW_HU)
+    return Windowed(hu=hu, brain=brain, geometry=grid, flags=volume.flags | flags)
+
+
+def normalise(hu: NDArray[np.float32], brain: Mask) -> NDArray[np.float32]:
+    """``hu`` (Z, Y, X) minus its mean over its SD within ``brain``; negatives and all outside are zero."""
+    values = np.zeros(hu.shape, np.float32)
+    inside = hu[brain]
+    values[brain] = np.maximum(inside - inside.mean(), 0) / max(inside.std(), MIN_SD_HU)
+    return values
 
 
 def network_geometry(geometry: Geometry, mask: Mask, preset: Preset) -> Geometry:

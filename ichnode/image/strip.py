@@ -35,7 +35,9 @@ BRAIN_ML: Final = (800.0, 2100.0)  # with liquor: a large man's skull holds abou
 MAX_OFFSET_MM: Final = 10.0  # between the centres of brain and head above the widest slice
 MIN_HEAD_ML: Final = 500.0
 MIN_BONE_ML: Final = 50.0
+MIN_TISSUE_ML: Final = 400.0  # a third of the smallest adult's brain and scalp: 3 cm of a head hold more
 NOT_A_HEAD: Final = "The images do not show a head: no skull was found in them."
+NO_TISSUE: Final = "The images show a skull with hardly any soft tissue ({:.0f} mL): a test object, or a small part."
 
 
 def brain_mask(hu: NDArray[np.int16] | NDArray[np.float32], geometry: Geometry) -> tuple[Mask, frozenset[Flag]]:
@@ -44,13 +46,16 @@ def brain_mask(hu: NDArray[np.int16] | NDArray[np.float32], geometry: Geometry) 
     The whole head is the answer when what was found has not the size or the place of a brain: nothing is cropped in
     silence.
 
-    Raises Rejected when the images show no head at all.
+    Raises Rejected when the images show no head at all, or a skull without soft tissue.
     """
     coarse = _Coarse.of(hu, geometry)
     head = _head(coarse)
     bone = head & (coarse.hu > BONE_HU)
     if coarse.ml(head) < MIN_HEAD_ML or coarse.ml(bone) < MIN_BONE_ML:
         raise Rejected(NOT_A_HEAD)
+    tissue_ml = coarse.ml(head & _soft(coarse))
+    if tissue_ml < MIN_TISSUE_ML:
+        raise Rejected(NO_TISSUE.format(tissue_ml))
     brain = _brain(coarse, head, bone)
     if _plausible(coarse, brain, head):
         return coarse.refine(brain), frozenset()
@@ -120,6 +125,11 @@ def _head(coarse: _Coarse) -> Mask:
     solid = coarse.hu > (threshold if low <= threshold <= high else low)
     opened = coarse.near(~coarse.near(~solid, OPENING_MM), OPENING_MM)
     return _filled(_largest(opened))
+
+
+def _soft(coarse: _Coarse) -> Mask:
+    low, high = TISSUE_HU
+    return (coarse.hu > low) & (coarse.hu < high)
 
 
 def _brain(coarse: _Coarse, head: Mask, bone: Mask) -> Mask:

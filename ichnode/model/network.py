@@ -46,14 +46,26 @@ class ExpansionNet(nn.Module):
 
         ``x`` (N, 1, D, H, W) float; D, H and W multiples of 4. Returns ((N, 1, D, H, W), (N,)).
         """
-        level1 = self.level1(x)  # (N, 16, D, H, W)
-        level2 = self.level2(level1)  # (N, 32, D/2, H/2, W/2)
-        level3 = self.level3(level2)  # (N, 64, D/4, H/4, W/4)
-        bridge = self.bridge(level3)  # (N, 128, D/4, H/4, W/4)
+        level1, level2, bridge = self._encode(x)
         y = torch.cat([self.up2(bridge), level2], dim=1)  # (N, 64 + 32, D/2, H/2, W/2)
         y = self.merge2(y)  # (N, 64, D/2, H/2, W/2)
         y = torch.cat([self.up1(y), level1], dim=1)  # (N, 32 + 16, D, H, W)
         y = self.merge1(y)  # (N, 32, D, H, W)
-        segmentation = self.out(y)  # (N, 1, D, H, W)
+        return self.out(y), self._expansion(bridge)  # (N, 1, D, H, W), (N,)
+
+    def expansion(self, x: Tensor) -> Tensor:
+        """Logits (N,) of expansion alone, with nothing to learn for the trunk: what training the head needs."""
+        with torch.no_grad():
+            _, _, bridge = self._encode(x)
+        return self._expansion(bridge)
+
+    def _encode(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        level1 = self.level1(x)  # (N, 16, D, H, W)
+        level2 = self.level2(level1)  # (N, 32, D/2, H/2, W/2)
+        level3 = self.level3(level2)  # (N, 64, D/4, H/4, W/4)
+        return level1, level2, self.bridge(level3)  # (N, 128, D/4, H/4, W/4)
+
+    def _expansion(self, bridge: Tensor) -> Tensor:
         pooled = self.head(bridge).mean(dim=(2, 3, 4))  # (N, 128)
-        return segmentation, self.dense(pooled).squeeze(1)  # (N, 1, D, H, W), (N,)
+        logits: Tensor = self.dense(pooled).squeeze(1)  # (N,)
+        return logits

@@ -21,7 +21,8 @@ def pinned() -> dict[str, str]:
 def needed() -> dict[str, str]:
     """Every distribution that pyproject.toml asks for, through all generations, with its installed version."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    waiting = [Requirement(line) for line in project["dependencies"] + project["optional-dependencies"]["test"]]
+    extras = project["optional-dependencies"]
+    waiting = [Requirement(line) for line in project["dependencies"] + extras["train"] + extras["test"]]
     found: dict[str, str] = {}
     seen: set[tuple[str, frozenset[str]]] = set()
     while waiting:
@@ -34,7 +35,7 @@ def needed() -> dict[str, str]:
         found[key[0]] = Version(installed.version).public
         further = [Requirement(line) for line in installed.requires or []]
         waiting += [one for one in further if applies(one, requirement.extras)]
-    return found
+    return {name: version for name, version in found.items() if name != "ichnode"}  # "test" asks for "train" of our own
 
 
 def applies(requirement: Requirement, extras: set[str]) -> bool:

@@ -1,0 +1,1 @@
+"""Labelled cohorts: their table, their check, and the network inputs made from them."""

@@ -1,0 +1,1 @@
+"""Measures weights on a labelled cohort: statistics, cases, and the page that shows them."""

@@ -1,0 +1,1 @@
+"""Synthetic heads with exact truth: anatomy, lesions and scanner are functions of a seed, sampled where slices lie."""

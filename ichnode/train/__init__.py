@@ -1,0 +1,1 @@
+"""From prepared cohorts to weights: recipe, augmentation, loader, fitting, checkpoints, curves."""
