@@ -12,4 +12,4 @@ mkdir -p "$folder"
 folder=$(CDPATH='' cd -- "$folder" && pwd)
 make_venv "$folder/venv" "$checkout"
 
-exec "$folder/venv/bin/ichnode" demo --out "$folder/results" --weights "$checkout/weights/ich-first" "$@"
+exec "$folder/venv/bin/ichnode" demo --out "$folder/results" --weights "$checkout/weights/ich-zhong2021" "$@"

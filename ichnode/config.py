@@ -130,7 +130,7 @@ class RuleSection(Section):
 class Work(Section):
     """The worker."""
 
-    weights: Path = Field(Path("weights/ich-first"), description="Folder of the weights; relative to this file.")
+    weights: Path = Field(Path("weights/ich-zhong2021"), description="Folder of the weights; relative to this file.")
     device: Literal["auto", "cuda", "cpu", "torch-cpu"] = Field(
         "auto", description="`auto`: CUDA where there is one, else OpenVINO on the CPU (`cpu`)."
     )

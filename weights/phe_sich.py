@@ -20,6 +20,7 @@ CARD = Card(
     licence="CC BY 4.0 as recorded, non-commercial by its abstract: research use with attribution",
     citation="Ma et al., Comput. Biol. Med. 2024, doi 10.1016/j.compbiomed.2024.108342",
     clipped_hu=(-20, 100),
+    shareable=False,
 )
 
 

@@ -4,15 +4,13 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ichnode.cli.context import ERR, OUT, AsJson, Exit, print_json
-from ichnode.domain.errors import ConfigError
+from ichnode.cli.context import ERR, OUT, AsJson, Exit, check_writable, need_extra, print_json
 
 if TYPE_CHECKING:
     from ichnode.cohort.check import Checked
@@ -28,13 +26,6 @@ CohortFolder = Annotated[
 Jobs = Annotated[int, typer.Option(min=1, help="Processes at work at a time.", show_default="the cores")]
 
 
-@app.callback()
-def _cohort() -> None:
-    if find_spec("nibabel") is None:
-        hint = "Install them: pip install 'ichnode[train]'."
-        raise ConfigError("Cohorts need packages that a node alone does not have (nibabel).", hint=hint)
-
-
 @app.command("check")
 def check(
     cohort: CohortFolder,
@@ -47,10 +38,13 @@ def check(
     """Report every case that does not fit: images, masks, geometry, patients, outcomes. Draw a contact sheet.
 
     Exit code 1 when any does not fit."""
+    need_extra("nibabel", "A cohort")
     from ichnode.cohort.check import check_cohort
     from ichnode.cohort.table import read_cohort
 
     found = read_cohort(cohort)
+    if sheet is not None:
+        check_writable(sheet.parent)  # before the work, not after it
     with _progress("checking", len(found.cases)) as (bar, task):
         checked = check_cohort(found, jobs=jobs, told=lambda _name: bar.advance(task))
     faulty = [one for one in checked if one.faults]
@@ -86,11 +80,13 @@ def prepare(
     """Make the network inputs of every case once. What has not changed since the last run is kept.
 
     Exit code 1 when a case could not be prepared; the others are."""
+    need_extra("nibabel", "A cohort")
     from ichnode.cohort.prepare import prepare_cohort, prepared_folder
     from ichnode.cohort.table import read_cohort
 
     found = read_cohort(cohort)
     target = prepared_folder(cohort, preset) if out is None else out
+    check_writable(target)
     with _progress("preparing", len(found.cases)) as (bar, task):
         result = prepare_cohort(found, target, preset, jobs=jobs, told=lambda _name, _fault: bar.advance(task))
     size_mib = result.size_bytes / MIB
@@ -135,7 +131,7 @@ def _in_words(checked: tuple["Checked", ...]) -> str:
     bleeds = sum(one.case.mask is not None for one in checked)
     faulty = sum(bool(one.faults) for one in checked)
     verdict = f"{faulty} do not fit" if faulty > 1 else "one does not fit" if faulty else "all fit"
-    return f"{len(checked)} cases ({counted}), {bleeds} with a bleed; {verdict}"
+    return f"{len(checked)} case{'' if len(checked) == 1 else 's'} ({counted}), {bleeds} with a bleed; {verdict}"
 
 
 def _row(one: "Checked") -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """What every verb shares: the configuration file, the queue, and how answers are printed."""
 
 import json
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -85,6 +87,24 @@ def queue(config: Config) -> Iterator[Database]:
         yield db
     finally:
         db.close()
+
+
+def need_extra(module: str, what: str) -> None:
+    """Raises ConfigError where ``module``, one of the extra "train", is not installed; ``what`` begins the sentence."""
+    if find_spec(module) is None:
+        hint = "Install them: pip install 'ichnode[train]'."
+        raise ConfigError(f"{what} needs packages that a node alone does not have ({module}).", hint=hint)
+
+
+def check_writable(folder: Path) -> None:
+    """Makes ``folder`` if it is not there. Raises ConfigError when nothing can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        hint = "Name a folder in which you may write."
+        raise ConfigError(f"Nothing can be written into {folder}: {error.strerror}.", hint=hint) from error
 
 
 def print_json(value: Any) -> None:

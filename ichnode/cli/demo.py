@@ -59,7 +59,7 @@ TRAVEL_LIMIT_S: Final = 240.0
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("ichnode-demo"),
     weights: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of the weights.")] = Path(
-        "weights/ich-first"
+        "weights/ich-zhong2021"
     ),
 ) -> None:
     """Start the node and a small archive on free ports, send the head CT that ships with it, show what comes back."""

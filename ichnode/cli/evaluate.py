@@ -13,7 +13,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ichnode import __version__
-from ichnode.cli.context import ERR, OUT, Exit
+from ichnode.cli.context import ERR, OUT, Exit, check_writable, need_extra
 from ichnode.domain.errors import ConfigError
 from ichnode.model.runtime import Device
 
@@ -47,7 +47,8 @@ def evaluate(
     """Measure weights on labelled cohorts: a page with figures and pictures, and the same as JSON.
 
     Every case goes the way of a study through the node. A run that was cut goes on where it stopped. Exit code 1 when
-    a case could not be measured."""
+    a case could not be read or measured."""
+    need_extra("matplotlib", "An evaluation")
     from ichnode.evaluate.page import contact_sheet, render  # torch and the rest: only when they are needed
     from ichnode.evaluate.result import Evaluation, as_json, eval_metrics, slug
     from ichnode.evaluate.sheet import write_sheet
@@ -55,6 +56,8 @@ def evaluate(
 
     cohorts = read_cohorts(cohort, split)
     kept = cache or out / "cache"
+    for folder in (out, kept):
+        check_writable(folder)
     network = open_network(weights, device=device, threads=threads, cache=kept)
     results = tuple(_measured(one, split, network, kept) for one in cohorts)
     evaluation = Evaluation(
@@ -65,23 +68,25 @@ def evaluate(
         command=shlex.join(["ichnode", *sys.argv[1:]]),
         cohorts=results,
     )
-    out.mkdir(parents=True, exist_ok=True)
     (out / "evaluation.json").write_text(as_json(evaluation), encoding="utf-8")
     (out / "evaluation.html").write_text(render(evaluation), encoding="utf-8")
     for result in results:
         if groups := contact_sheet(result.measured):
-            write_sheet(groups, out / f"cases-{slug(result.card.name)}.png")
-    if record:
-        save_card(weights, network.card.model_copy(update={"eval_metrics": eval_metrics(evaluation)}))
+            write_sheet(groups, out / f"cases-{slug(result.card.name)}.png", pixels=result.card.shareable)
+    if record and (figures := eval_metrics(evaluation)):
+        save_card(weights, network.card.model_copy(update={"eval_metrics": figures}))
+    elif record:
+        ERR.print("Nothing was measured: the card stays as it is.", style="bold red", markup=False)
     for result in results:
         _tell(result)
     OUT.print(f"{out / 'evaluation.html'}", markup=False, soft_wrap=True)
-    raise typer.Exit(Exit.NO if any(result.excluded for result in results) else Exit.OK)
+    raise typer.Exit(Exit.NO if any(result.excluded or result.unfitted for result in results) else Exit.OK)
 
 
 def read_cohorts(folders: Iterable[Path], split: str) -> list["Cohort"]:
     """The cohorts, each with a case in ``split``; equal names get the folder's. Raises ConfigError."""
     from ichnode.cohort.table import read_cohort
+    from ichnode.evaluate.result import slug
 
     cohorts = [read_cohort(folder) for folder in folders]
     for cohort in cohorts:
@@ -89,7 +94,11 @@ def read_cohorts(folders: Iterable[Path], split: str) -> list["Cohort"]:
             known = ", ".join(sorted({case.split for case in cohort.cases}))
             raise ConfigError(f"{cohort.folder} has no case in the split {split!r}.", hint=f"It has {known}.")
     names = Counter(cohort.card.name for cohort in cohorts)
-    return [_renamed(cohort) if names[cohort.card.name] > 1 else cohort for cohort in cohorts]
+    cohorts = [_renamed(cohort) if names[cohort.card.name] > 1 else cohort for cohort in cohorts]
+    if len({slug(cohort.card.name) for cohort in cohorts}) < len(cohorts):
+        told = ", ".join(cohort.card.name for cohort in cohorts)
+        raise ConfigError(f"Two cohorts have the same name: {told}.", hint="Rename one, in its cohort.toml.")
+    return cohorts
 
 
 def open_network(weights: Path, *, device: Device, threads: int, cache: Path) -> "Network":
@@ -131,7 +140,7 @@ def _measured(cohort: "Cohort", split: str, network: "Network", kept: Path) -> "
     from ichnode.evaluate.walk import baselines
 
     answers = list(walked(cohort, split, network, kept))
-    train = baselines(cohort, FIT_SPLIT, kept)
+    train = list(baselines(cohort, FIT_SPLIT, kept))
     return cohort_result(cohort.card, split, answers, train, network.card.expansion_threshold)
 
 
@@ -152,5 +161,11 @@ def _tell(result: "CohortResult") -> None:
     for predictor in result.expansion.predictors if result.expansion else ():
         if predictor.auc:
             OUT.print(f"  {predictor.label}: AUC {predictor.auc.value:.2f}, n = {predictor.n}", markup=False)
-    for case in result.excluded:
-        ERR.print(f"  {case.name} left out: {case.reason}", style="bold red", markup=False, soft_wrap=True)
+    tell_left_out(result.excluded)
+    tell_left_out(result.unfitted, " of the volume model")
+
+
+def tell_left_out(cases: "Iterable[Excluded]", of: str = "") -> None:
+    """Every case that was left out, with its reason, on standard error."""
+    for case in cases:
+        ERR.print(f"  {case.name} left out{of}: {case.reason}", style="bold red", markup=False, soft_wrap=True)

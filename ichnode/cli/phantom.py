@@ -1,18 +1,18 @@
 """``ichnode phantom``: a cohort of synthetic heads with exact truth. Room ``phantom`` needs the extra "train"."""
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ichnode.cli.context import ERR, OUT, AsJson, print_json
+from ichnode.cli.context import ERR, OUT, AsJson, check_writable, need_extra, print_json
 from ichnode.domain.errors import ConfigError
 
 CORES: Final = len(os.sched_getaffinity(0))
 SCAN: Final = "Scan: changes neither heads nor bleeds"
+SHOWN: Final = 3  # names in a message
 BLEEDS: Final = "Heads and bleeds"
 
 
@@ -52,10 +52,8 @@ def phantom(
     """Make synthetic heads with exact truth: CT images, masks, truth.json, and the cohort's table.
 
     The same seed gives the same bytes; what is there already is kept, so that a cut run goes on."""
-    if find_spec("nibabel") is None:
-        hint = "Install them: pip install 'ichnode[train]'."
-        raise ConfigError("Phantoms need packages that a node alone does not have (nibabel).", hint=hint)
-    from ichnode.phantom.population import members, write_population
+    need_extra("nibabel", "A phantom")
+    from ichnode.phantom.population import left_over, members, write_population
     from ichnode.phantom.spec import draw_spec
     from ichnode.phantom.vendors import VENDORS
 
@@ -64,7 +62,7 @@ def phantom(
             one,
             bleed_share=bleed,
             volume_ml=volume_ml,
-            markers=None if markers is None else frozenset(_names(markers)),
+            markers=None if markers is None else frozenset(_names(markers) if markers != "none" else ()),
             thickness_mm=thickness,
             tilt_deg=tilt,
             unequal=unequal,
@@ -76,6 +74,7 @@ def phantom(
         for one in range(seed, seed + count)
     ]
     group = members(specs, _shares(split))
+    check_writable(out)
     made = 0
     parts = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*parts, console=ERR, transient=True) as bar:
@@ -83,23 +82,29 @@ def phantom(
         for _, is_new in write_population(group, out, jobs=jobs):
             made += is_new
             bar.advance(task)
+    others = left_over(group, out)
     if as_json:
-        print_json({"out": str(out), "made": made, "kept": len(group) - made})
-    else:
-        OUT.print(f"{out}: {made} made, {len(group) - made} kept.", markup=False, soft_wrap=True)
+        print_json({"out": str(out), "made": made, "kept": len(group) - made, "left_over": others})
+        return
+    OUT.print(f"{out}: {made} made, {len(group) - made} kept.", markup=False, soft_wrap=True)
+    if others:
+        told = f"{len(others)} of an earlier run lie there too, not in the table: {', '.join(others[:SHOWN])}"
+        OUT.print(f"{told}{', ...' if len(others) > SHOWN else '.'}", markup=False, style="yellow", soft_wrap=True)
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip() not in ("", "none"))
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _shares(text: str) -> dict[str, float]:
     """ "train=0.8,val=0.2" as a dictionary. Raises ConfigError."""
     shares = {}
     for part in text.split(","):
-        name, _, share = part.partition("=")
+        name, _, share = (word.strip() for word in part.partition("="))
+        if name in shares:
+            raise ConfigError(f"The split {name!r} has two shares.", hint="For example train=0.8,val=0.2.")
         try:
-            shares[name.strip()] = float(share)
+            shares[name] = float(share)
         except ValueError as error:
             raise ConfigError(f"{part!r} is no share of a split.", hint="For example train=0.8,val=0.2.") from error
     return shares

@@ -4,15 +4,13 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ichnode.cli.context import ERR, OUT, AsJson, Exit, print_json
-from ichnode.domain.errors import ConfigError
+from ichnode.cli.context import ERR, OUT, AsJson, Exit, check_writable, need_extra, print_json
 from ichnode.train.recipe import PUBLISHED, read_recipe, recipe_names
 
 if TYPE_CHECKING:
@@ -44,9 +42,7 @@ def train(
     """Train the network on prepared cohorts. A run that was cut goes on when the same command is given again.
 
     Ctrl-C and SIGTERM end it after the step in hand, with a checkpoint. Exit code 4: cut, to be gone on with."""
-    if find_spec("matplotlib") is None:
-        hint = "Install them: pip install 'ichnode[train]'."
-        raise ConfigError("Training needs packages that a node alone does not have (matplotlib).", hint=hint)
+    need_extra("matplotlib", "A training")
     from ichnode.cohort.prepare import prepared_folders
     from ichnode.train.fit import Machine
     from ichnode.train.run import Wanted, train_weights
@@ -63,6 +59,7 @@ def train(
         name=name or chosen.name,
         version=version,
     )
+    check_writable(out)
     asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda got, _frame: asked.append(got))

@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from ichnode.cli.context import OUT, AsJson, Exit, NothingFound, print_json
-from ichnode.cli.evaluate import Cache, Cohorts, OnDevice, Split, Threads, open_network, read_cohorts, walked
+from ichnode.cli.context import OUT, AsJson, Exit, NothingFound, check_writable, need_extra, print_json
+from ichnode.cli.evaluate import (
+    Cache,
+    Cohorts,
+    OnDevice,
+    Split,
+    Threads,
+    open_network,
+    read_cohorts,
+    tell_left_out,
+    walked,
+)
 from ichnode.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -89,25 +99,31 @@ def weights_compare(
 ) -> None:
     """Compare two sets of weights case by case: median difference, wins, Wilcoxon's signed-rank test.
 
-    With --cache OUT/cache the answers of an earlier `ichnode evaluate --out OUT` are used again."""
+    With --cache OUT/cache the answers of an earlier `ichnode evaluate --out OUT` are used again. Exit code 1 when a
+    case could not be measured."""
+    need_extra("nibabel", "A comparison")
+    from ichnode.evaluate.cases import Excluded
     from ichnode.evaluate.compare import compare
 
     cohorts = read_cohorts(cohort, split)
     with tempfile.TemporaryDirectory() as passing:
         kept = cache or Path(passing)
-        answers = []
-        for folder in (first, second):
-            network = open_network(folder, device=device, threads=threads, cache=kept)
-            answers.append([list(walked(one, split, network, kept)) for one in cohorts])
-    compared = {
-        one.card.name: compare(ours, theirs) for one, ours, theirs in zip(cohorts, answers[0], answers[1], strict=True)
-    }
+        check_writable(kept)
+        networks = [open_network(folder, device=device, threads=threads, cache=kept) for folder in (first, second)]
+        answers = {one.card.name: [list(walked(one, split, each, kept)) for each in networks] for one in cohorts}
+    compared = {name: compare(*pair) for name, pair in answers.items()}
     if as_json:
         print_json({name: [asdict(row) for row in rows] for name, rows in compared.items()})
-        return
-    for name, rows in compared.items():
+    for name, rows in compared.items() if not as_json else ():
         OUT.print(f"{name}, {split}: A = {first}, B = {second}", style="bold", markup=False, soft_wrap=True)
         OUT.print(_table(rows), markup=False)
+    is_whole = True
+    for pair in answers.values():
+        for folder, given in zip((first, second), pair, strict=True):
+            excluded = [answer for answer in given if isinstance(answer, Excluded)]
+            tell_left_out(excluded, f" by {folder}")
+            is_whole = is_whole and not excluded
+    raise typer.Exit(Exit.OK if is_whole else Exit.NO)
 
 
 def _sets(folder: Path) -> list[Path]:

@@ -10,9 +10,10 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from ichnode.cohort.parallel import in_processes
-from ichnode.cohort.read import Labelled, followup_ml, read_case, read_followup
+from ichnode.cohort.read import followup_ml, read_case, read_followup
 from ichnode.cohort.sheet import Tile, tile_of
 from ichnode.cohort.table import Card, Case, Cohort
 from ichnode.domain.errors import BadGeometry, Rejected, Retryable
@@ -21,11 +22,11 @@ from ichnode.findings.expansion import expanded
 from ichnode.image.strip import brain_mask
 
 MIN_INSIDE: Final = 0.9  # share of the mask within the brain; all 80 of the shared training cases have 1.0
-DENSITY_HU: Final = (35.0, 100.0)  # median within the mask: clotted blood; there 44 to 77
+DENSITY_HU: Final = (25.0, 100.0)  # median within the mask: from a clot whose serum has parted to a dense one
 MIN_CONTRAST_HU: Final = 5.0  # medians of mask and brain apart: a mask put on the wrong side has none
 MAX_END_SHARE: Final = 0.5  # brain area of an outermost slice to the largest; there at most 0.36
-BORDER_MM: Final = 10.0  # a band of tissue so deep at the border is no head holder
-CUT_MM: Final = 30.0  # along as much of one side; there at most XX
+BORDER_MM: Final = 10.0  # the head itself, not the skin of it
+CUT_MM: Final = 30.0  # along as much of one side; there at most 2
 TISSUE_HU: Final = 0.0
 
 Mask = NDArray[np.bool_]
@@ -87,7 +88,8 @@ def _check(task: tuple[Case, Card]) -> Checked:
     try:
         labelled = read_case(case, card)
     except (Rejected, Retryable) as error:
-        return Checked(case=case, faults=(_failed(error),))
+        followup_faults, followup_digest = _followup(case, card, None)
+        return Checked(case=case, faults=(_failed(error), *followup_faults), followup_digest=followup_digest)
     volume, bleed = labelled.volume, labelled.bleed
     faults: list[Fault] = []
     brain, flags = None, volume.flags
@@ -101,7 +103,7 @@ def _check(task: tuple[Case, Card]) -> Checked:
     if brain is not None:
         faults += _head_faults(volume, brain, bleed, whole_head=Flag.QF_STRIP in flags)
         faults += _bleed_faults(volume, brain, bleed) if bleed.any() else ()
-    followup_faults, followup_digest = _followup(case, card, labelled)
+    followup_faults, followup_digest = _followup(case, card, labelled.bleed_ml)
     return Checked(
         case=case,
         faults=(*faults, *followup_faults),
@@ -124,25 +126,25 @@ def _head_faults(volume: Volume, brain: Mask, bleed: Mask, *, whole_head: bool) 
     if not whole_head and ends > MAX_END_SHARE:
         what = f"An outermost slice still has {ends:.0%} of the largest brain area."
         yield Fault(kind=Kind.CUT, text=f"The head is cut. {what}")
-    border_mm = 0.0 if whole_head else _tissue_at_border_mm(volume, areas > MAX_END_SHARE * areas.max())
-    if border_mm > CUT_MM:
-        yield Fault(kind=Kind.CUT, text=f"The head is cut by the border of the images, along {border_mm:.0f} mm.")
+    cut_mm = 0.0 if whole_head else _cut_mm(volume, brain, np.flatnonzero(areas > MAX_END_SHARE * areas.max()))
+    if cut_mm > CUT_MM:
+        yield Fault(kind=Kind.CUT, text=f"The head is cut by the border of the images, along {cut_mm:.0f} mm.")
     if bleed[0].any() or bleed[-1].any():
         yield Fault(kind=Kind.CUT, text="The bleed reaches an outermost slice.")
 
 
-def _tissue_at_border_mm(volume: Volume, slices: NDArray[np.bool_]) -> float:
-    """Length along one side of a slice where nothing but tissue lies within BORDER_MM: thicker than any holder."""
+def _cut_mm(volume: Volume, brain: Mask, slices: NDArray[np.int64]) -> float:
+    """Length along one side of one of the slices where nothing but the head lies within BORDER_MM."""
     geometry = volume.geometry
-    tissue = volume.hu[slices] > TISSUE_HU
+    steps = (geometry.row_spacing_mm, geometry.column_spacing_mm)
     found = 0.0
-    for sides, deep_mm, along_mm in (
-        (tissue, geometry.row_spacing_mm, geometry.column_spacing_mm),
-        (tissue.swapaxes(1, 2), geometry.column_spacing_mm, geometry.row_spacing_mm),
-    ):
-        depth = max(1, round(BORDER_MM / deep_mm))
-        for side in (sides[:, :depth], sides[:, -depth:]):
-            found = max(found, float(side.all(axis=1).sum(axis=1).max()) * along_mm)
+    for k in slices:
+        parts, _ = ndimage.label(volume.hu[k] > TISSUE_HU)
+        head = np.isin(parts, np.unique(parts[brain[k] & (parts > 0)]))  # a holder beside it may well be cut
+        for plane, (deep_mm, along_mm) in ((head, steps), (head.T, steps[::-1])):
+            depth = max(1, round(BORDER_MM / deep_mm))
+            for side in (plane[:depth], plane[-depth:]):
+                found = max(found, float(side.all(axis=0).sum()) * along_mm)
     return found
 
 
@@ -160,18 +162,21 @@ def _bleed_faults(volume: Volume, brain: Mask, bleed: Mask) -> Iterator[Fault]:
         yield Fault(kind=Kind.DENSITY, text=text)
 
 
-def _followup(case: Case, card: Card, baseline: Labelled) -> tuple[list[Fault], str]:
-    """Faults of the follow-up against the first CT, and the digest of its voxels where its CT is there."""
+def _followup(case: Case, card: Card, baseline_ml: float | None) -> tuple[list[Fault], str]:
+    """Faults of the follow-up, alone and against the bleed of the first CT, and the digest of its voxels where its CT
+    is there."""
     try:
         followup = read_followup(case, card)
-        later_ml = followup.bleed_ml if followup else followup_ml(case, card)
+        later_ml = followup.bleed_ml if followup and case.followup_mask else followup_ml(case, card)
     except (Rejected, Retryable) as error:
         return [Fault(kind=Kind.FOLLOWUP, text=str(error))], ""
     faults = []
-    seen = None if later_ml is None else expanded(baseline.bleed_ml, later_ml)
+    if later_ml == 0:
+        faults.append(Fault(kind=Kind.FOLLOWUP, text=f"The mask of the follow-up is empty ({case.followup_mask})."))
+    seen = None if later_ml is None or baseline_ml is None else expanded(baseline_ml, later_ml)
     if None not in (seen, case.expanded) and seen != case.expanded:
         said, grown = ("yes" if each else "no" for each in (case.expanded, seen))
-        volumes = f"{baseline.bleed_ml:.1f} to {later_ml:.1f} mL"
+        volumes = f"{baseline_ml:.1f} to {later_ml:.1f} mL"
         text = f"The table says expanded: {said}, the masks ({volumes}) say {grown}."
         faults.append(Fault(kind=Kind.OUTCOME, text=text))
     return faults, _digest(followup.volume) if followup else ""

@@ -4,15 +4,17 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import connection
 from typing import Final, TypeVar
 
 from ichnode.domain.errors import Retryable
 
 SPAWN: Final = multiprocessing.get_context("spawn")  # a fork would inherit the threads of a progress bar, mid-lock
+THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # read when a process loads its libraries
 DIED: Final = "A process that worked on the cohort died, most likely for want of memory."
 
 Task = TypeVar("Task")
@@ -32,7 +34,10 @@ def in_processes(
         yield from ((task, function(task)) for task in tasks)
         return
     try:
-        with ProcessPoolExecutor(min(jobs, max(1, len(tasks))), mp_context=SPAWN, initializer=_follow_parent) as pool:
+        with (
+            _one_thread_each(),
+            ProcessPoolExecutor(min(jobs, max(1, len(tasks))), mp_context=SPAWN, initializer=_follow_parent) as pool,
+        ):
             running: dict[Future[Result], Task] = {}
             for task in tasks:
                 running[pool.submit(function, task)] = task
@@ -42,6 +47,20 @@ def in_processes(
                 yield from _ended(running)
     except BrokenProcessPool as error:
         raise Retryable(DIED, hint="Try again with fewer --jobs; what is done is kept.") from error
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes that are spawned meanwhile do their linear algebra in one thread: the processes use the cores already,
+    and more threads than cores spin and wait for each other."""
+    before = dict(os.environ)
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name in THREADS:
+            os.environ.pop(name, None)
+        os.environ.update({name: before[name] for name in THREADS if name in before})
 
 
 def _ended(running: dict[Future[Result], Task]) -> Generator[tuple[Task, Result], None, None]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ichnode.cohort.parallel import in_processes
-from ichnode.cohort.prepared import INDEX_FILE, Entry, Prepared, read_index, write_case, write_index
+from ichnode.cohort.prepared import INDEX_FILE, Entry, Prepared, is_whole, read_index, write_case, write_index
 from ichnode.cohort.read import outcome_of, read_case, source_digest
 from ichnode.cohort.table import CARD_FILE, TABLE_FILE, Card, Case, Cohort, read_cohort, write_card
 from ichnode.domain.errors import ConfigError, Rejected, Retryable
@@ -53,14 +53,16 @@ def prepare_cohort(cohort: Cohort, out: Path, preset: str, *, jobs: int, told: T
     A case whose images, outcome and code have not changed is kept; one that is no longer in the cohort is removed. The
     index is written after every case, so that a run that was cut goes on where it stopped. One run at a time.
 
-    Raises ConfigError for a preset that is not known.
+    Raises ConfigError for a preset that is not known, and for a folder that is a cohort itself.
     """
     if preset not in PRESETS:
         raise ConfigError(f"There is no preset {preset!r}.", hint=f"There are {', '.join(PRESETS)}.")
+    if (out / TABLE_FILE).exists():
+        raise ConfigError(f"{out} is a cohort itself.", hint="Name another folder for the network inputs, or none.")
     out.mkdir(parents=True, exist_ok=True)
-    for part in out.glob("*.part"):  # a run that was killed while it wrote
+    for part in out.glob("*.[0-9]*.part"):  # a run that was killed while it wrote
         part.unlink()
-    before = {entry.name: entry for entry in (read_index(out) if (out / INDEX_FILE).exists() else ())}
+    before = {entry.name: entry for entry in _made_before(out)}
     entries: dict[str, Entry] = {}
     failed: dict[str, str] = {}
     kept = 0
@@ -90,6 +92,13 @@ def prepare_cohort(cohort: Cohort, out: Path, preset: str, *, jobs: int, told: T
     )
 
 
+def _made_before(out: Path) -> tuple[Entry, ...]:
+    try:
+        return read_index(out)
+    except ConfigError:  # none, a damaged one, or one of an older version: all is made again
+        return ()
+
+
 def prepared_folder(cohort: Path, preset: str) -> Path:
     """Where the network inputs of a cohort's folder lie unless another place is named."""
     return cohort / f"prepared-{preset}"
@@ -98,20 +107,41 @@ def prepared_folder(cohort: Path, preset: str) -> Path:
 def prepared_folders(folders: Sequence[Path], preset: str) -> tuple[Path, ...]:
     """The network inputs of each folder, which is a cohort or has been made from one.
 
-    Raises ConfigError for a cohort that has not been prepared since its table was last changed.
+    Raises ConfigError that names the cases of a cohort which have not been prepared as they are now.
     """
     return tuple(_made_from(folder, preset) if (folder / TABLE_FILE).exists() else folder for folder in folders)
 
 
 def _made_from(folder: Path, preset: str) -> Path:
     made = prepared_folder(folder, preset)
-    wanted = {(case.name, case.patient, case.split) for case in read_cohort(folder).cases}
-    there = {(one.name, one.patient, one.split) for one in read_index(made)} if (made / INDEX_FILE).exists() else set()
-    if wanted != there:
-        what = "not been prepared for the network" if not there else "changed since it was prepared"
-        hint = f"Run `ichnode cohort prepare --cohort {folder} --preset {preset}` first."
-        raise ConfigError(f"The cohort {folder} has {what}.", hint=hint)
+    hint = f"Run `ichnode cohort prepare --cohort {folder} --preset {preset}` first."
+    if not (made / INDEX_FILE).exists():
+        raise ConfigError(f"The cohort {folder} has not been prepared for the network.", hint=hint)
+    cohort = read_cohort(folder)
+    wanted = {case.name: case for case in cohort.cases}
+    there = {entry.name: entry for entry in read_index(made)}
+    both = wanted.keys() & there.keys()
+    faults = {
+        "not prepared": wanted.keys() - both,
+        "changed since": {name for name in both if not _is_of(there[name], wanted[name], cohort.card, preset)},
+        "no longer in it": there.keys() - both,
+    }
+    said = [f"{what}: {', '.join(sorted(names))}" for what, names in faults.items() if names]
+    if faults["not prepared"]:
+        hint += " A case that it cannot prepare has to leave cohort.csv."
+    if said:
+        raise ConfigError(f"The cohort {folder} is not what was prepared of it ({'; '.join(said)}).", hint=hint)
     return made
+
+
+def _is_of(entry: Entry, case: Case, card: Card, preset: str) -> bool:
+    """Whether ``entry`` was made from ``case`` as it is now."""
+    try:
+        source = _digest(case, card, preset)
+    except Rejected:  # which file it misses, `cohort prepare` says
+        return False
+    now = replace(entry, patient=case.patient, split=case.split, onset_h=case.onset_h, source=source)
+    return now == entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +166,7 @@ def _prepared(task: _Task) -> _Done:
     case, old = task.case, task.old
     try:
         source = _digest(case, task.card, task.preset)
-        if old is not None and old.source == source and (task.out / f"{case.name}.npz").exists():
+        if old is not None and old.source == source and is_whole(task.out, old):
             entry = replace(old, patient=case.patient, split=case.split, onset_h=case.onset_h)
             return _Done(entry=entry, kept=True)
         return _Done(entry=_made(task, source))
@@ -149,17 +179,19 @@ def _made(task: _Task, source: str) -> Entry:
     labelled = read_case(case, task.card)
     seen = window(labelled.volume, PRESETS[task.preset])
     bleed = resample(labelled.bleed, labelled.volume.geometry, seen.geometry, fill=0) > 0.5
-    write_case(task.out, case.name, Prepared(hu=seen.hu, brain=seen.brain, bleed=bleed))
+    outcome = outcome_of(case, task.card, labelled.bleed_ml)
+    sha256 = write_case(task.out, case.name, Prepared(hu=seen.hu, brain=seen.brain, bleed=bleed))
     return Entry(
         name=case.name,
         patient=case.patient,
         split=case.split,
         preset=task.preset,
         volume_ml=round(labelled.bleed_ml, 3),
-        expanded=outcome_of(case, task.card, labelled.bleed_ml),
+        expanded=outcome,
         onset_h=case.onset_h,
         fallback=Flag.QF_STRIP in seen.flags,
         source=source,
+        sha256=sha256,
     )
 
 

@@ -1,9 +1,9 @@
 """Network inputs kept on disk, compact enough to be carried: one file a case and an index."""
 
+import hashlib
+import io
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ class Entry:
 
     ``volume_ml``: of the bleed, on the native grid. ``expanded``: the outcome, None where it is not known. ``onset_h``:
     onset to CT, None where unknown. ``fallback``: the whole head was used, since its brain could not be found.
-    ``source``: digest of all that the file was made from.
+    ``source``: digest of all that the file was made from; ``sha256``: of its bytes, hex.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Entry:
     onset_h: float | None
     fallback: bool
     source: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,29 +49,45 @@ class Prepared:
     bleed: NDArray[np.bool_]
 
 
-def write_case(folder: Path, name: str, case: Prepared) -> Path:
-    """Writes ``name``.npz whole or not at all; returns its path. HU are rounded to half a unit."""
+def write_case(folder: Path, name: str, case: Prepared) -> str:
+    """Writes ``name``.npz whole or not at all; returns the digest of its bytes. HU are rounded to half a unit."""
     code = np.where(case.brain, 1 + np.round(case.hu * CODES_A_HU), 0).astype(np.uint8)
-    path = folder / f"{name}.npz"
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        np.savez_compressed(file, code=code, bleed=np.packbits(case.bleed), shape=np.array(case.bleed.shape))
-    part.replace(path)
-    return path
+    file = io.BytesIO()
+    np.savez_compressed(file, code=code, bleed=np.packbits(case.bleed), shape=np.array(case.bleed.shape))
+    part = folder / f"{name}.npz.{os.getpid()}.part"
+    part.write_bytes(file.getvalue())
+    part.replace(folder / f"{name}.npz")
+    return hashlib.sha256(file.getvalue()).hexdigest()
 
 
-def read_case(folder: Path, name: str) -> Prepared:
-    """The case as it was written. Raises ConfigError for a file that is missing or damaged."""
-    path = folder / f"{name}.npz"
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            code, bits, shape = arrays["code"], arrays["bleed"], tuple(arrays["shape"])
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise ConfigError(f"The prepared case {path} cannot be read: {error}.", hint=PREPARE_AGAIN) from error
+def read_case(folder: Path, entry: Entry) -> Prepared:
+    """The case as it was written. Raises ConfigError for a file that is missing, damaged or another than that."""
+    with np.load(io.BytesIO(_bytes_of(folder, entry)), allow_pickle=False) as arrays:
+        code, bits, shape = arrays["code"], arrays["bleed"], tuple(arrays["shape"])
     brain = code > 0
     hu = np.where(brain, (code.astype(np.float32) - 1) / CODES_A_HU, 0).astype(np.float32)
     bleed = np.unpackbits(bits, count=int(np.prod(shape))).reshape(shape).astype(np.bool_)
     return Prepared(hu=hu, brain=brain, bleed=bleed)
+
+
+def is_whole(folder: Path, entry: Entry) -> bool:
+    """Whether the file of ``entry`` is there as it was written."""
+    try:
+        _bytes_of(folder, entry)
+    except ConfigError:
+        return False
+    return True
+
+
+def _bytes_of(folder: Path, entry: Entry) -> bytes:
+    path = folder / f"{entry.name}.npz"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"The prepared case {path} cannot be read: {error.strerror}.", hint=PREPARE_AGAIN) from error
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
+        raise ConfigError(f"The prepared case {path} cannot be read: damaged or changed.", hint=PREPARE_AGAIN)
+    return data
 
 
 def write_index(folder: Path, entries: Iterable[Entry]) -> None:

@@ -10,10 +10,12 @@ from typing import Any, Final
 import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.openers import ImageOpener
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from ichnode.cohort.table import Card, Case, Spacing
-from ichnode.domain.errors import BadGeometry, Rejected
+from ichnode.domain.errors import BadGeometry, Rejected, Retryable
 from ichnode.domain.geometry import Geometry
 from ichnode.domain.values import Flag, FrameSource, Volume
 from ichnode.findings.expansion import expanded
@@ -23,6 +25,8 @@ from ichnode.image.pixels import PADDING_HU
 UNCLIPPED_HU: Final = (-1000, 1000)  # air and bone: what lay beyond the limits of a clipped image
 SAME_PLACE_MM: Final = 1.0  # corners of CT and mask may lie as far apart: rounding of headers, not another head
 LARGEST_HU: Final = 32767
+NIBABEL: Final = (ImageFileError, HeaderDataError)
+DAMAGED: Final = (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error, *NIBABEL)
 LPS_OF_RAS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 Affine = NDArray[np.float64]
@@ -53,21 +57,20 @@ def read_case(case: Case, card: Card) -> Labelled:
 
 
 def read_followup(case: Case, card: Card) -> Labelled | None:
-    """CT and mask of the follow-up, as read_case; None where the table does not name both."""
-    if case.followup_ct is None or case.followup_mask is None:
+    """CT and mask of the follow-up, as read_case; None where the table names no CT."""
+    if case.followup_ct is None:
         return None
     return _labelled(case.followup_ct, case.followup_mask, card, case.spacing_mm)
 
 
 def followup_ml(case: Case, card: Card) -> float | None:
     """Volume of the bleed at follow-up; None without its mask. Without its CT, the mask's own geometry counts."""
+    if case.followup_mask is None:
+        return None
     followup = read_followup(case, card)
     if followup is not None:
         return followup.bleed_ml
-    if case.followup_mask is None:
-        return None
-    values, affine = _read_nifti(case.followup_mask)
-    values, geometry = _upright(values, affine, np.eye(3))
+    values, geometry = _read_nifti(case.followup_mask, np.eye(3))
     return _volume_ml(_as_mask(values, case.followup_mask), _overridden(geometry, case.spacing_mm))
 
 
@@ -114,9 +117,7 @@ def _labelled(ct: Path, mask: Path | None, card: Card, spacing_mm: Spacing | Non
     volume = replace(volume, geometry=geometry, flags=volume.flags | _flags(geometry))
     if mask is None:
         return Labelled(volume=volume, bleed=np.zeros(geometry.shape, np.bool_))
-    values, affine = _read_nifti(mask)
-    axes = np.stack([geometry.row_cosine, geometry.column_cosine, geometry.normal])
-    values, own = _upright(values, affine, axes)
+    values, own = _read_nifti(mask, np.stack([geometry.row_cosine, geometry.column_cosine, geometry.normal]))
     _check_same_grid(geometry, own.shape, _overridden(own, spacing_mm), mask)
     return Labelled(volume=volume, bleed=_as_mask(values, mask))
 
@@ -126,33 +127,47 @@ def _read_ct(path: Path, card: Card) -> Volume:
         files = _files(path)
         if not files:
             raise Rejected(f"The folder {path} is empty.")
-        volume = load_series(read_datasets(files))
-        return replace(volume, hu=_unclipped(volume.hu, card))
-    values, affine = _read_nifti(path)
-    values, geometry = _upright(values, affine, np.eye(3))
+        if card.clipped_hu is not None:
+            raise Rejected(f"{path} is DICOM: clipped_hu in the card is for NIfTI alone.")
+        try:
+            return load_series(read_datasets(files))
+        except (Rejected, Retryable) as error:
+            raise type(error)(f"{path}: {error}") from error
+    values, geometry = _read_nifti(path, np.eye(3))
     if geometry.normal[2] < MIN_AXIAL or len(values) < MIN_SLICES:
         raise Rejected(f"{path} is no stack of at least {MIN_SLICES} axial slices.")
-    hu = _unclipped(_as_hu(values, path), card)
+    hu = _unclipped(_as_hu(values), card)
     if np.count_nonzero(hu < AIR_HU) < MIN_AIR * hu.size:
         raise Rejected(f"{path} shows no air round the head: its values are not HU, or were clipped.")
     sources = tuple(FrameSource(sop_instance_uid=f"{path.name}.{k}") for k in range(len(hu)))
     return Volume(hu=hu, geometry=geometry, sources=sources)
 
 
-def _read_nifti(path: Path) -> tuple[NDArray[Any], Affine]:
-    """Values (X, Y, Z) and the affine from voxel to LPS mm."""
+def _read_nifti(path: Path, axes: NDArray[np.float64]) -> tuple[NDArray[Any], Geometry]:
+    """Values (Z, Y, X) and their geometry, turned as near to ``axes`` as _upright can."""
     _check_there(path)
     try:
         image = nibabel.load(path)
+        if not isinstance(image, nibabel.Nifti1Image):
+            raise Rejected(f"{path} is not NIfTI.")
+        with ImageOpener(path) as file:  # the header as it stands: nibabel takes a spacing of 0 for 1
+            spacing = image.header_class.from_fileobj(file, check=False)["pixdim"][1:4]
         values, affine = np.asarray(image.dataobj), np.asarray(image.affine, np.float64)
-    except (OSError, ValueError, EOFError, zlib.error, ImageFileError) as error:
+    except DAMAGED as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise Rejected(f"{path} cannot be read as NIfTI: {reason}") from error
     if values.ndim == 4 and values.shape[3] == 1:
         values = values[..., 0]
     if values.ndim != 3 or values.dtype.kind not in "iufb":
         raise Rejected(f"{path} is not one volume of numbers (shape {values.shape}, type {values.dtype}).")
-    return values, LPS_OF_RAS @ affine
+    if not np.isfinite(values).all():
+        raise Rejected(f"{path} holds values that are no numbers.")
+    if not (spacing > 0).all() or not np.isfinite(affine).all() or np.linalg.matrix_rank(affine) < 4:
+        raise BadGeometry(f"The header of {path} does not say where its voxels lie.")
+    try:
+        return _upright(values, LPS_OF_RAS @ affine, axes)
+    except BadGeometry as error:
+        raise BadGeometry(f"{path}: {error}") from error
 
 
 def _upright(values: NDArray[Any], affine: Affine, axes: NDArray[np.float64]) -> tuple[NDArray[Any], Geometry]:
@@ -221,20 +236,19 @@ def _unclipped(hu: NDArray[np.int16] | NDArray[np.float32], card: Card) -> NDArr
     return out
 
 
-def _as_hu(values: NDArray[Any], path: Path) -> NDArray[np.int16] | NDArray[np.float32]:
-    if not np.isfinite(values).all():
-        raise Rejected(f"{path} holds values that are no numbers.")
-    hu = np.clip(values.astype(np.float32), PADDING_HU, LARGEST_HU)
+def _as_hu(values: NDArray[Any]) -> NDArray[np.int16] | NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # what float32 cannot hold is cut off all the same
+        hu = np.clip(values.astype(np.float32), PADDING_HU, LARGEST_HU)
     is_whole = values.dtype.kind in "iub" or bool((hu == np.round(hu)).all())
     return hu.astype(np.int16) if is_whole else hu
 
 
 def _as_mask(values: NDArray[Any], path: Path) -> Mask:
     mask = np.ascontiguousarray(values != 0)
-    labels = np.unique(values[values != 0])
-    if len(labels) > 1:
+    labels = np.unique(values[mask])
+    if len(labels) > 1 or (labels < 0).any():
         shown = ", ".join(f"{label:g}" for label in labels[:5])
-        raise Rejected(f"The mask {path} holds several labels ({shown}); one is needed, 0 beside it.")
+        raise Rejected(f"The mask {path} holds other labels ({shown}) than one positive number, and 0 beside it.")
     return mask
 
 

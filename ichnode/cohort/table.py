@@ -65,6 +65,7 @@ class Card(BaseModel):
     """What a cohort is and under which terms it may be used.
 
     ``clipped_hu``: (lowest, highest) HU of images that were clipped; what lies at the limits is taken for air and bone.
+    ``shareable``: pictures of the images may be passed on; else sheets that are made to be shown have outlines alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,6 +76,7 @@ class Card(BaseModel):
     licence: str = Field(min_length=1)
     citation: str = ""
     clipped_hu: tuple[int, int] | None = None
+    shareable: bool = True
 
     @model_validator(mode="after")
     def _limits_ascend(self) -> "Card":
@@ -158,6 +160,7 @@ def _row(case: Case, folder: Path) -> list[str]:
 def _read_table(path: Path) -> tuple[Case, ...]:
     reader = csv.reader(io.StringIO(_text(path)), strict=True)
     cases: list[Case] = []
+    names: dict[str, str] = {}  # by what some file systems make of them, who know no capital letters
     faults: list[str] = []
     try:
         header = [column.strip() for column in next(reader, [])]
@@ -167,8 +170,12 @@ def _read_table(path: Path) -> tuple[Case, ...]:
                 continue
             row = _Row(folder=path.parent, header=header, fields=[field.strip() for field in fields])
             case = row.case()
-            if case.name in {known.name for known in cases}:
+            known = names.get(case.name.casefold())
+            if known == case.name:
                 row.faults.append(("case", f"{case.name!r} stands there twice"))
+            elif known is not None:
+                row.faults.append(("case", f"{case.name!r} differs from {known!r} in capital letters alone"))
+            names[case.name.casefold()] = case.name
             faults += [f"{path}:{reader.line_num}: {column}: {what}" for column, what in row.faults]
             cases.append(case)
     except csv.Error as error:

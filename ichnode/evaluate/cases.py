@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ichnode.analyse import Network, find
 from ichnode.cohort.read import Labelled, outcome_of, read_case
 from ichnode.cohort.table import Card, Case
+from ichnode.domain.values import Flag
 from ichnode.evaluate.agreement import dice, surface_distances
 from ichnode.evaluate.pictures import Picture, picture_of
 from ichnode.findings.bat import Bat, bat_score
@@ -19,7 +20,8 @@ class Measured:
     ``dice``, ``hd95_mm`` and ``assd_mm`` are on the native grid; None where there is no bleed to overlap with, the
     distances also where nothing was found. ``labelled_ml`` is 0 for a head without a bleed. ``expansion`` is the
     network's probability, None where nothing was found. ``bat`` is read from the labelled mask, as a human reader
-    has it: the score of a poor mask would count its faults twice. ``seconds``: of the analysis alone, without reading.
+    has it: the score of a poor mask would count its faults twice. ``seconds``: of the analysis alone, without reading,
+    when it was made; an answer that was kept keeps it.
     """
 
     name: str
@@ -41,6 +43,11 @@ class Measured:
         """Whether the label says that there is a bleed."""
         return self.labelled_ml > 0
 
+    @property
+    def undetermined(self) -> bool:
+        """Whether nothing was found by a network that did not see a brain: that is no negative result."""
+        return not self.found_ml and Flag.QF_STRIP.name in self.flags
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excluded:
@@ -59,7 +66,7 @@ class Baseline:
 
 
 def measure_case(case: Case, card: Card, network: Network) -> Measured:
-    """Read, analyse and measure one case on its native grid. Raises Rejected, ConfigError, Retryable."""
+    """Read, analyse and measure one case on its native grid. Raises Rejected, Retryable."""
     labelled = read_case(case, card)
     volume, bleed = labelled.volume, labelled.bleed
     started = time.monotonic()
@@ -84,7 +91,7 @@ def measure_case(case: Case, card: Card, network: Network) -> Measured:
 
 
 def baseline_of(case: Case, card: Card) -> Baseline:
-    """The labelled volume and the outcome of one case; no network takes part. Raises Rejected, ConfigError."""
+    """The labelled volume and the outcome of one case; no network takes part. Raises Rejected, Retryable."""
     labelled = read_case(case, card)
     return Baseline(labelled_ml=labelled.bleed_ml, outcome=outcome_of(case, card, labelled.bleed_ml))
 

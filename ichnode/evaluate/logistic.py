@@ -7,13 +7,15 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
+from scipy.optimize import brentq
+from scipy.special import expit, logit
 
 from ichnode.evaluate.samples import Z_95, labelled
 
 Floats = NDArray[np.float64]
 
 STEPS: Final = 100  # Newton needs about 6; with its steps halved it always ends where a maximum exists
+FLAT: Final = 1e10  # condition number of the information from which its inverse is rounding
 CLOSE: Final = 1e-10  # change of a coefficient, in standard errors, at which it stops
 
 
@@ -23,6 +25,7 @@ class NoFit(StrEnum):
     ONE_OUTCOME = "all cases have the same outcome"
     CONSTANT = "all cases have the same value"
     SEPARATED = "the value separates the outcomes without overlap, so that the likelihood has no maximum"
+    UNSTABLE = "the value separates the outcomes but for a hair, so that the likelihood's maximum cannot be computed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,10 @@ def fit_logistic(outcomes: ArrayLike, values: ArrayLike) -> LogisticFit | NoFit:
     scale = float(numbers.std())  # one unit of every column, so that the matrices are well-conditioned
     middle = float(numbers.mean())
     design = np.column_stack([np.ones(len(numbers)), (numbers - middle) / scale])
-    (level, slope), covariance, log_likelihood = _newton(design, had, np.zeros(len(had)))
+    try:
+        (level, slope), covariance, log_likelihood = _newton(design, had)
+    except np.linalg.LinAlgError:
+        return NoFit.UNSTABLE
     back = np.array([[1.0, -middle / scale], [0.0, 1 / scale]])
     errors = np.sqrt(np.diag(back @ covariance @ back.T))
     return LogisticFit(
@@ -84,13 +90,17 @@ def fit_logistic(outcomes: ArrayLike, values: ArrayLike) -> LogisticFit | NoFit:
 def fit_level(outcomes: ArrayLike, log_odds: ArrayLike) -> tuple[float, float] | NoFit:
     """Shift of the predicted ``log_odds`` (N,) that fits ``outcomes`` (N,) bool best, and its standard error.
 
-    Raises ValueError for samples that do not fit.
+    That is the one with which as many events are predicted as came; it lies between the shifts that bring the highest
+    and the lowest of ``log_odds`` to the prevalence. Raises ValueError for samples that do not fit.
     """
     had, offset = labelled(outcomes, log_odds)
     if had.all() or not had.any():
         return NoFit.ONE_OUTCOME
-    (shift,), covariance, _ = _newton(np.ones((len(had), 1)), had, offset)
-    return float(shift), sqrt(float(covariance[0, 0]))
+    prevalence = logit(had.mean())
+    ends = prevalence - offset.max() - 1, prevalence - offset.min() + 1
+    shift = float(brentq(lambda one: (expit(offset + one) - had).sum(), *ends))
+    chance = expit(offset + shift)
+    return shift, 1 / sqrt((chance * (1 - chance)).sum())
 
 
 def _separated(had: NDArray[np.bool_], values: Floats) -> bool:
@@ -102,21 +112,28 @@ def _separated(had: NDArray[np.bool_], values: Floats) -> bool:
     return bool(no.max() <= yes.min() or yes.max() <= no.min())
 
 
-def _newton(design: Floats, had: NDArray[np.bool_], offset: Floats) -> tuple[Floats, Floats, float]:
-    """Maximum of the likelihood by Newton's steps, halved while they fall: coefficients, covariance, maximum."""
+def _newton(design: Floats, had: NDArray[np.bool_]) -> tuple[Floats, Floats, float]:
+    """Maximum of the likelihood by Newton's steps, halved while they fall: coefficients, covariance, maximum.
+
+    Raises LinAlgError where the likelihood is too flat for it.
+    """
     coefficients = np.zeros(design.shape[1])
-    height = _log_likelihood(design @ coefficients + offset, had)
+    height = _log_likelihood(design @ coefficients, had)
     for _ in range(STEPS):
-        chance = expit(design @ coefficients + offset)
+        chance = expit(design @ coefficients)
         information = design.T @ (design * (chance * (1 - chance))[:, None])
         step = np.linalg.solve(information, design.T @ (had - chance))
-        while (higher := _log_likelihood(design @ (coefficients + step) + offset, had)) < height - 1e-12:
+        while (higher := _log_likelihood(design @ (coefficients + step), had)) < height - 1e-12:
             step = step / 2
         coefficients, height = coefficients + step, higher
-        if np.sqrt(step @ information @ step) < CLOSE:
+        if step @ information @ step < CLOSE**2:
             break
-    chance = expit(design @ coefficients + offset)
+    else:
+        raise np.linalg.LinAlgError("no maximum was reached")
+    chance = expit(design @ coefficients)
     information = design.T @ (design * (chance * (1 - chance))[:, None])
+    if np.linalg.cond(information) > FLAT:
+        raise np.linalg.LinAlgError("the likelihood is flat")
     return coefficients, np.linalg.inv(information), height
 
 

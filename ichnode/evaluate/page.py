@@ -15,7 +15,7 @@ from ichnode.evaluate.published import PUBLISHED
 from ichnode.evaluate.result import CohortResult, Evaluation
 from ichnode.evaluate.summary import FALSE_ML
 
-ALL_SHOWN: Final = 18  # cases up to which every one is shown
+ALL_SHOWN: Final = 22  # cases up to which every one is shown: of so few, the groups below would share some
 BEST, MEDIAN, WORST = 4, 4, 10  # the worst teach most
 NOTHING: Final = "–"
 

@@ -1,18 +1,19 @@
 """Expansion: the network, the volume model and the BAT score against what came of each haematoma."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
 from ichnode.evaluate.calibration import Bin, Calibration, calibration, calibration_bins
 from ichnode.evaluate.cases import Baseline, Measured
+from ichnode.evaluate.logistic import LogisticFit, fit_logistic
 from ichnode.evaluate.proportions import Diagnosis, confusion, diagnosis
 from ichnode.evaluate.roc import Auc, AucDifference, Curve, auc, compare_aucs, roc_curve, youden
-from ichnode.evaluate.volume_model import VolumeModel, fit_volume_model
 from ichnode.findings.bat import HIGH_RISK
 
 LEAST_FOR_A_FIT: Final = 10  # cases; a line through fewer is noise
+MISSED: Final = 0.0  # the network's score of a bleed that it did not find: the node would say nothing of expansion
 
 Scores = dict[str, float]  # case name -> score
 
@@ -21,8 +22,8 @@ Scores = dict[str, float]  # case name -> score
 class Predictor:
     """One predictor on the cases where it has a score: positive from ``threshold`` on.
 
-    ``auc`` and ``curve`` are None where all those cases have the same outcome; ``calibration`` and ``bins`` stand only
-    for scores that are probabilities.
+    ``auc`` and ``curve`` are None where all those cases have the same outcome; ``calibration`` and ``bins`` are of the
+    probabilities that were said: none by BAT, and none by the network of a bleed that it missed.
     """
 
     label: str
@@ -59,49 +60,63 @@ class Expansion:
 def expansion_of(cases: Sequence[Measured], train: Sequence[Baseline], network_threshold: float) -> Expansion | None:
     """Every predictor on the cases with a bleed and a known outcome; None where there is none.
 
-    ``train``: what the volume model is fitted on. ``network_threshold``: the operating point of the weights' card.
+    A bleed in which the network found nothing scores MISSED. ``train``: what the volume model is fitted on.
+    ``network_threshold``: the operating point of the weights' card.
     """
     known = [case for case in cases if case.outcome is not None and case.bleeds]
     if not known:
         return None
     outcomes = {case.name: bool(case.outcome) for case in known}
     model, train_threshold, note = _volume_model(train)
-    scores: list[tuple[str, Scores, float, bool]] = [
-        ("Network", {c.name: c.expansion for c in known if c.expansion is not None}, network_threshold, True)
-    ]
+    said = {case.name: case.expansion for case in known if case.expansion is not None}
+    network = {case.name: said.get(case.name, MISSED) for case in known}
+    used = [_Row("Network", network, network_threshold, chances=said)]
     if model is not None:
         chances = model.probability([case.labelled_ml for case in known])
         by_name = {case.name: float(chance) for case, chance in zip(known, chances, strict=True)}
-        scores.append(("Volume model", by_name, train_threshold, True))
-    scores.append(("BAT score", _bat_scores(known), HIGH_RISK, False))
-    used = [row for row in scores if row[1]]
+        used.append(_Row("Volume model", by_name, train_threshold, chances=by_name))
+    if bat := _bat_scores(known):
+        used.append(_Row("BAT score", bat, HIGH_RISK, chances={}))
     return Expansion(
         known=len(known),
         expanded=sum(outcomes.values()),
-        predictors=tuple(_predictor(*row, outcomes=outcomes) for row in used),
+        predictors=tuple(_predictor(row, outcomes) for row in used),
         comparisons=tuple(_comparisons(used, outcomes)),
-        notes=(note, *_left_out(known, scores)),
+        notes=(note, *_notes(len(known), missed=len(known) - len(said), vague=len(known) - len(bat))),
     )
 
 
-def _volume_model(train: Sequence[Baseline]) -> tuple[VolumeModel | None, float, str]:
-    """The model, its threshold by Youden on the cases that it was fitted on, and a sentence on it."""
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A predictor's scores, what is positive, and those of the scores that are probabilities."""
+
+    label: str
+    scores: Scores
+    threshold: float
+    chances: Scores
+
+
+def _volume_model(train: Sequence[Baseline]) -> tuple[LogisticFit | None, float, str]:
+    """The model that the network is compared with, its threshold by Youden on what it was fitted on, and a sentence.
+
+    log odds = intercept + slope × mL. The volume enters as it is, as in the paper: a logarithm would bend the
+    probabilities, and leave the ranking and the AUC while the slope is positive. Source: Zhong 2021, supplement.
+    """
     told = [(one.outcome, one.labelled_ml) for one in train if one.outcome is not None and one.labelled_ml > 0]
     if len(told) < LEAST_FOR_A_FIT:
         return None, 0.5, f"No volume model: the train split has {len(told)} bleeds with an outcome, too few to fit it."
     outcomes, volumes = [one for one, _ in told], [ml for _, ml in told]
-    model = fit_volume_model(outcomes, volumes)
-    if not isinstance(model, VolumeModel):
-        return None, 0.5, f"No volume model: of the train split's {len(told)} bleeds, {model}."
-    curve = roc_curve(outcomes, model.probability(volumes))
+    fit = fit_logistic(outcomes, volumes)
+    if not isinstance(fit, LogisticFit):
+        return None, 0.5, f"No volume model: of the train split's {len(told)} bleeds, {fit}."
+    curve = roc_curve(outcomes, fit.probability(volumes))
     assert curve is not None  # a model was fitted, so both outcomes occur
-    fit = model.fit
     note = (
         f"Volume model: log odds = {fit.intercept:.2f} {fit.slope:+.3f} × mL "
         f"[{fit.slope_low:+.3f}, {fit.slope_high:+.3f}], fitted on {fit.n} bleeds of the train split, "
         f"{fit.events} of them expanded; positive from the threshold of the largest Youden index there."
     )
-    return model, youden(curve).threshold, note.replace(" -", " −").replace("[-", "[−")
+    return fit, youden(curve).threshold, note.replace(" -", " −").replace("[-", "[−")
 
 
 def _bat_scores(cases: Sequence[Measured]) -> Scores:
@@ -110,37 +125,36 @@ def _bat_scores(cases: Sequence[Measured]) -> Scores:
     return {name: float(score) for name, score in told.items() if score is not None}
 
 
-def _predictor(
-    label: str, scores: Scores, threshold: float, is_probability: bool, *, outcomes: dict[str, bool]
-) -> Predictor:
-    had, values = [outcomes[name] for name in scores], list(scores.values())
+def _predictor(row: _Row, outcomes: dict[str, bool]) -> Predictor:
+    had, values = [outcomes[name] for name in row.scores], list(row.scores.values())
+    told = [outcomes[name] for name in row.chances], list(row.chances.values())
     return Predictor(
-        label=label,
+        label=row.label,
         n=len(values),
-        threshold=threshold,
-        diagnosis=diagnosis(confusion(had, [value >= threshold for value in values])),
+        threshold=row.threshold,
+        diagnosis=diagnosis(confusion(had, [value >= row.threshold for value in values])),
         auc=auc(had, values),
         curve=roc_curve(had, values),
-        calibration=calibration(had, values) if is_probability else None,
-        bins=calibration_bins(had, values) if is_probability else (),
+        calibration=calibration(*told),
+        bins=calibration_bins(*told),
     )
 
 
-def _comparisons(used: Sequence[tuple[str, Scores, float, bool]], outcomes: dict[str, bool]) -> list[Comparison]:
+def _comparisons(used: Sequence[_Row], outcomes: dict[str, bool]) -> list[Comparison]:
     made = []
-    for (first, ours, *_), (second, theirs, *_) in combinations(used, 2):
-        names = [name for name in ours if name in theirs]
+    for first, second in combinations(used, 2):
+        names = [name for name in first.scores if name in second.scores]
         had = [outcomes[name] for name in names]
-        difference = compare_aucs(had, [ours[name] for name in names], [theirs[name] for name in names])
+        pair = ([row.scores[name] for name in names] for row in (first, second))
+        difference = compare_aucs(had, *pair)
         if difference is not None:
-            made.append(Comparison(first=first, second=second, n=len(names), difference=difference))
+            made.append(Comparison(first=first.label, second=second.label, n=len(names), difference=difference))
     return made
 
 
-def _left_out(known: Sequence[Measured], scores: Sequence[tuple[str, Scores, float, bool]]) -> list[str]:
-    reasons = {
-        "Network": "nothing was found in them",
-        "BAT score": "their score is an interval, since the onset is unknown",
-    }
-    missing = {label: len(known) - len(by_name) for label, by_name, *_ in scores}
-    return [f"{label}: {n} of {len(known)} left out, {reasons[label]}." for label, n in missing.items() if n]
+def _notes(known: int, *, missed: int, vague: int) -> Iterator[str]:
+    if missed:
+        yield f"Network: nothing was found in {missed} of {known}; they score 0, and calibration is without them."
+    if vague:
+        reason = "their score is an interval, since the onset or a marker is unknown"
+        yield f"BAT score: {vague} of {known} left out, {reason}."

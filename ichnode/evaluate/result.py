@@ -17,12 +17,13 @@ PICTURES: Final = ("picture", "curve")  # of a case, of a predictor: for the pag
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CohortResult:
-    """One cohort's split, measured."""
+    """One cohort's split, measured. ``unfitted``: cases that the volume model lacks, since they could not be read."""
 
     card: CohortCard
     split: str
     measured: tuple[Measured, ...]
     excluded: tuple[Excluded, ...]
+    unfitted: tuple[Excluded, ...]
     segmentation: Segmentation | None
     bleedless: Bleedless | None
     expansion: Expansion | None
@@ -49,7 +50,7 @@ def cohort_result(
     card: CohortCard,
     split: str,
     answers: Sequence[Measured | Excluded],
-    train: Sequence[Baseline],
+    train: Sequence[Baseline | Excluded],
     network_threshold: float,
 ) -> CohortResult:
     """Sums up the ``answers`` of one split; ``train`` is what the volume model is fitted on."""
@@ -59,9 +60,10 @@ def cohort_result(
         split=split,
         measured=measured,
         excluded=tuple(answer for answer in answers if isinstance(answer, Excluded)),
+        unfitted=tuple(answer for answer in train if isinstance(answer, Excluded)),
         segmentation=segmentation_of(measured),
         bleedless=bleedless_of(measured),
-        expansion=expansion_of(measured, train, network_threshold),
+        expansion=expansion_of(measured, [one for one in train if isinstance(one, Baseline)], network_threshold),
     )
 
 
@@ -79,13 +81,18 @@ def as_json(evaluation: Evaluation) -> str:
 
 
 def eval_metrics(evaluation: Evaluation) -> dict[str, str | float]:
-    """Key figures for the weights' card. Those of every cohort but the first carry its name in front."""
-    metrics: dict[str, str | float] = {"command": evaluation.command}
+    """Key figures for the weights' card; those of every cohort but the first carry its name in front.
+
+    A cohort without a measured case has none; without any, there are none at all.
+    """
+    metrics: dict[str, str | float] = {}
     for place, one in enumerate(evaluation.cohorts):
+        if not one.measured:
+            continue
         prefix = f"{slug(one.card.name)}_" if place else ""
-        told = f"{one.card.name}, {one.split}, {len(one.measured)} cases, {len(one.excluded)} excluded, native grid"
-        metrics |= {f"{prefix}{key}": value for key, value in {"data": told, **_figures(one)}.items()}
-    return metrics
+        data = f"{one.card.name}, {one.split}, {len(one.measured)} cases, {len(one.excluded)} excluded, native grid"
+        metrics |= {f"{prefix}{key}": value for key, value in {"data": data, **_figures(one)}.items()}
+    return {"command": evaluation.command, **metrics} if metrics else {}
 
 
 def _figures(one: CohortResult) -> dict[str, str | float]:
@@ -126,6 +133,7 @@ def _cohort_as_json(one: CohortResult) -> dict[str, Any]:
         "bleedless": asdict(one.bleedless) if one.bleedless else None,
         "expansion": asdict(one.expansion) if one.expansion else None,
         "excluded": [asdict(case) for case in one.excluded],
+        "unfitted": [asdict(case) for case in one.unfitted],
         "cases": [asdict(case) for case in one.measured],
     }
     return {key: _without(part, PICTURES) for key, part in value.items()}

@@ -21,24 +21,33 @@ TILE_IN: Final = (1.7, 2.25)  # width and height of a case with its words
 LABELLED, FOUND = "#4fc3f7", "#ffb300"  # as on the page
 
 
-def write_sheet(groups: Sequence[Shown], path: Path) -> None:
-    """Writes a PNG with the cases of ``groups``, which hold some; the same cases give the same bytes."""
-    bands = [(one.title, one.cases[k : k + COLUMNS]) for one in groups for k in range(0, len(one.cases), COLUMNS)]
+def write_sheet(groups: Sequence[Shown], path: Path, *, pixels: bool) -> None:
+    """Writes a PNG with the cases of ``groups``, which hold some; the same cases give the same bytes.
+
+    Without ``pixels`` the outlines stand on white: for images that may not be passed on.
+    """
+    bands = [
+        ("" if k else one.title, one.cases[k : k + COLUMNS])
+        for one in groups
+        for k in range(0, len(one.cases), COLUMNS)
+    ]
     figure = Figure(figsize=(COLUMNS * TILE_IN[0], len(bands) * TILE_IN[1]), dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
     for row, (title, cases) in enumerate(bands):
         for column, case in enumerate(cases):
             axes = figure.add_axes((column / COLUMNS, 1 - (row + 1) / len(bands), 1 / COLUMNS, 0.8 / len(bands)))
-            _draw(axes, case)
+            _draw(axes, case, pixels=pixels)
         height = 1 - (row + 0.02) / len(bands)
         figure.text(0.005, height, title, va="top", fontsize=9, weight="bold")
     figure.savefig(path, metadata={"Software": None})
 
 
-def _draw(axes: Axes, case: Measured) -> None:
+def _draw(axes: Axes, case: Measured, *, pixels: bool) -> None:
     picture = case.picture
-    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.png))))
-    axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=(0, picture.width_mm, picture.height_mm, 0))
+    if pixels:
+        grey = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.png))))
+        axes.imshow(grey, cmap="gray", vmin=0, vmax=255, extent=(0, picture.width_mm, picture.height_mm, 0))
+    axes.set(xlim=(0, picture.width_mm), ylim=(picture.height_mm, 0), aspect="equal")
     for path, colour, dash in ((picture.labelled, LABELLED, "-"), (picture.found, FOUND, "--")):
         for line in path.split("Z")[:-1]:
             x, y = np.array(re.findall(r"[\d.-]+", line), np.float64).reshape(-1, 2).T

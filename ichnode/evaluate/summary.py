@@ -23,7 +23,7 @@ class ClassRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segmentation:
-    """How well the labelled bleeds were segmented; the distances are of those that were found at all."""
+    """How well the labelled bleeds were segmented; the distances are of those where anything was found."""
 
     dice: Spread
     dice_mean: float
@@ -39,10 +39,15 @@ class Segmentation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bleedless:
-    """What was found in heads without a bleed. ``clean``: nothing at all; ``alarms``: cases above FALSE_ML."""
+    """What was found in heads without a bleed.
+
+    ``clean``: nothing at all, in a brain that was seen; ``undetermined``: cases where it was not; ``alarms``: cases
+    above FALSE_ML.
+    """
 
     found_ml: Spread
     clean: Proportion | None
+    undetermined: int
     alarms: int
 
 
@@ -75,12 +80,17 @@ def segmentation_of(cases: Sequence[Measured]) -> Segmentation | None:
 
 def bleedless_of(cases: Sequence[Measured]) -> Bleedless | None:
     """Figures over the heads without a bleed; None where there is none."""
-    found = [case.found_ml for case in cases if not case.bleeds]
-    found_ml = spread(found)
+    heads = [case for case in cases if not case.bleeds]
+    found_ml = spread([case.found_ml for case in heads])
     if found_ml is None:
         return None
-    clean = proportion(sum(ml == 0 for ml in found), len(found))
-    return Bleedless(found_ml=found_ml, clean=clean, alarms=sum(ml > FALSE_ML for ml in found))
+    undetermined = sum(case.undetermined for case in heads)
+    return Bleedless(
+        found_ml=found_ml,
+        clean=proportion(sum(case.found_ml == 0 for case in heads) - undetermined, len(heads)),
+        undetermined=undetermined,
+        alarms=sum(case.found_ml > FALSE_ML for case in heads),
+    )
 
 
 def _detected(scored: Sequence[tuple[Measured, float]], *, from_ml: float) -> Proportion | None:

@@ -14,7 +14,7 @@ import ichnode
 from ichnode.analyse import Network
 from ichnode.cohort.read import source_digest
 from ichnode.cohort.table import Card, Case, Cohort
-from ichnode.domain.errors import ConfigError, Rejected
+from ichnode.domain.errors import Rejected
 from ichnode.evaluate.cases import Baseline, Excluded, Measured, baseline_of, measure_case
 
 RESTS_ON: Final = (  # the code behind an answer: a new look of the page measures nothing anew
@@ -44,14 +44,11 @@ def walk(cohort: Cohort, split: str, network: Network, kept: Path) -> Iterator[M
         yield _answer(Measured, case, cohort.card, f"measured {speaker}", kept, made)
 
 
-def baselines(cohort: Cohort, split: str, kept: Path) -> tuple[Baseline, ...]:
-    """Labelled volume and outcome of the cases of ``split`` whose outcome is known; unreadable ones are left out."""
-    answers = (
-        _answer(Baseline, case, cohort.card, "baseline", kept, partial(baseline_of, case, cohort.card))
-        for case in cohort.split(split)
-        if case.expanded is not None or case.followup_mask is not None
-    )
-    return tuple(a for a in answers if isinstance(a, Baseline) and a.outcome is not None)
+def baselines(cohort: Cohort, split: str, kept: Path) -> Iterator[Baseline | Excluded]:
+    """Labelled volume and outcome of the cases of ``split`` whose outcome is known; an unreadable one is Excluded."""
+    for case in cohort.split(split):
+        if case.expanded is not None or case.followup_mask is not None:
+            yield _answer(Baseline, case, cohort.card, "baseline", kept, partial(baseline_of, case, cohort.card))
 
 
 def _answer(
@@ -62,7 +59,7 @@ def _answer(
         path = kept / f"{case.name}-{_digest(case, card, what)[:24]}.json"
         known = _known(path, adapter)
         answer = make() if known is None else known
-    except (Rejected, ConfigError) as error:
+    except Rejected as error:
         return Excluded(name=case.name, reason=str(error))
     if known is not None:
         return known

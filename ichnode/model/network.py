@@ -51,21 +51,23 @@ class ExpansionNet(nn.Module):
         y = self.merge2(y)  # (N, 64, D/2, H/2, W/2)
         y = torch.cat([self.up1(y), level1], dim=1)  # (N, 32 + 16, D, H, W)
         y = self.merge1(y)  # (N, 32, D, H, W)
-        return self.out(y), self._expansion(bridge)  # (N, 1, D, H, W), (N,)
+        return self.out(y), self.expansion(bridge)  # (N, 1, D, H, W), (N,)
 
-    def expansion(self, x: Tensor) -> Tensor:
-        """Logits (N,) of expansion alone, with nothing to learn for the trunk: what training the head needs."""
-        with torch.no_grad():
-            _, _, bridge = self._encode(x)
-        return self._expansion(bridge)
+    @torch.no_grad()
+    def trunk(self, x: Tensor) -> Tensor:
+        """What the trunk makes of ``x``, (N, 128, D/4, H/4, W/4): all that the head sees, with nothing to learn."""
+        return self._encode(x)[2]
+
+    def expansion(self, bridge: Tensor) -> Tensor:
+        """Logits (N,) of expansion from what ``trunk`` returned."""
+        features = self.head(bridge)
+        with torch.autocast(features.device.type, enabled=False):  # bf16 would round off what tells the means apart
+            pooled = features.float().mean(dim=(2, 3, 4))  # (N, 128)
+            logits: Tensor = self.dense(pooled).squeeze(1)  # (N,)
+        return logits
 
     def _encode(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         level1 = self.level1(x)  # (N, 16, D, H, W)
         level2 = self.level2(level1)  # (N, 32, D/2, H/2, W/2)
         level3 = self.level3(level2)  # (N, 64, D/4, H/4, W/4)
         return level1, level2, self.bridge(level3)  # (N, 128, D/4, H/4, W/4)
-
-    def _expansion(self, bridge: Tensor) -> Tensor:
-        pooled = self.head(bridge).mean(dim=(2, 3, 4))  # (N, 128)
-        logits: Tensor = self.dense(pooled).squeeze(1)  # (N,)
-        return logits

@@ -1,18 +1,18 @@
 """A cohort of phantoms: specifications, splits and folders of many."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
-from ichnode.cohort.table import Card, write_cohort
+from ichnode.cohort.parallel import in_processes
+from ichnode.cohort.table import CARD_FILE, SPLITS, TABLE_FILE, Card, read_card, write_cohort
 from ichnode.domain.errors import ConfigError
 from ichnode.phantom.spec import VERSION, PhantomSpec
-from ichnode.phantom.write import case_of, ensure_phantom, is_written
+from ichnode.phantom.write import TRUTH, case_of, ensure_phantom, is_written
 
-SPLITS: Final = ("train", "val", "test")
 CARD: Final = Card(
     name="phantoms",
     description=(
@@ -37,13 +37,13 @@ def members(specs: Sequence[PhantomSpec], shares: Mapping[str, float]) -> tuple[
     """Names the phantoms after their seeds and deals them to the splits by ``shares``, in turn, so that every split has
     its share of any stretch of seeds.
 
-    Raises ConfigError for an unknown split or shares that are not positive.
+    Raises ConfigError for an unknown split or a share that is negative or not a number, or when all are 0.
     """
     if unknown := sorted(set(shares) - set(SPLITS)):
         raise ConfigError(f"There is no split {unknown[0]!r}.", hint=f"Splits: {', '.join(SPLITS)}.")
     total = sum(shares.values())
-    if not shares or min(shares.values()) < 0 or total <= 0:
-        raise ConfigError("The shares of the splits must be positive.", hint="For example train=0.8,val=0.2.")
+    if not math.isfinite(total) or total <= 0 or min(shares.values()) < 0:
+        raise ConfigError("The shares of the splits must be positive numbers.", hint="For example train=0.8,val=0.2.")
     given = dict.fromkeys(shares, 0)
     found = []
     for number, spec in enumerate(specs, start=1):
@@ -56,26 +56,34 @@ def members(specs: Sequence[PhantomSpec], shares: Mapping[str, float]) -> tuple[
 def write_population(group: Sequence[Member], folder: Path, *, jobs: int) -> Iterator[tuple[Member, bool]]:
     """Makes what is missing in ``folder``, a phantom a process; yields each with whether it had to be made.
 
-    At the end the table of the cohort is written: a cut run leaves whole phantoms, and goes on when it is run again.
+    At the end the table of the cohort is written: a cut run leaves whole phantoms and no table, and goes on when it is
+    run again.
+
+    Raises ConfigError for a folder that is another cohort.
     """
+    if (folder / CARD_FILE).exists() and read_card(folder / CARD_FILE).source != CARD.source:
+        raise ConfigError(f"{folder} is another cohort.", hint="Name a new or an empty folder.")
     folder.mkdir(parents=True, exist_ok=True)
     missing = []
     for member in group:
         if is_written(member.spec, folder / member.name):
             yield member, False
         else:
-            missing.append(member)
+            missing.append((member, folder / member.name))
     if missing:
-        yield from _made(missing, folder, jobs)
+        (folder / TABLE_FILE).unlink(missing_ok=True)  # it may describe others of the same names
+    with closing(in_processes(_make, missing, jobs)) as made:
+        for (member, _), is_new in made:
+            yield member, is_new
     write_cohort(folder, CARD, [case_of(each.spec, each.name, each.split, folder / each.name) for each in group])
 
 
-def _made(missing: Sequence[Member], folder: Path, jobs: int) -> Iterator[tuple[Member, bool]]:
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        started = {pool.submit(ensure_phantom, member.spec, folder / member.name): member for member in missing}
-        try:
-            for done in as_completed(started):
-                yield started[done], done.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+def left_over(group: Sequence[Member], folder: Path) -> tuple[str, ...]:
+    """Names of the phantoms in ``folder`` that are not of ``group``: made by an earlier run, and not in the table."""
+    names = {path.parent.name for path in folder.glob(f"phantom-*/{TRUTH}")}
+    return tuple(sorted(names - {member.name for member in group}))
+
+
+def _make(one: tuple[Member, Path]) -> bool:
+    member, place = one
+    return ensure_phantom(member.spec, place)

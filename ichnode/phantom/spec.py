@@ -99,16 +99,23 @@ def draw_spec(
 ) -> PhantomSpec:
     """A phantom of a varied population. What is None is drawn; the scan's options change nothing of head and bleed.
 
-    Raises ConfigError as PhantomSpec does.
+    Raises ConfigError as PhantomSpec does, for ``markers`` that the bleed has no room for, and for what is no share.
     """
     _check_known("marker", markers or (), MARKERS)
+    for name, share in (("heads with a bleed", bleed_share), ("heads that lack a bone flap", craniotomy_share)):
+        if not 0 <= share <= 1:
+            raise ConfigError(f"A share of {share:g} of {name} cannot be.", hint="It lies in 0 to 1.")
+    _check_known("vendor", vendors, VENDORS)
+    if not vendors:
+        raise ConfigError("No vendor is named.", hint=f"Known: {', '.join(VENDORS)}.")
     rng = np.random.default_rng([seed, 0])
     bleeds, small, marked, early, distracted = rng.random(5)
     drawn_ml = float(np.clip(np.exp(rng.normal(np.log(11), 0.95)), *VOLUME_ML))
     some = frozenset(str(name) for name in rng.choice(sorted(MARKERS), 1 + int(rng.random() < 0.35), replace=False))
     onset_h = round(float(rng.uniform(0.8, EARLY_H) if early < 0.4 else rng.uniform(EARLY_H, 12)), 1)
     strength = float(rng.uniform(1.3, 2.2))
-    vendor, craniotomy = str(rng.choice(list(vendors))), bool(rng.random() < craniotomy_share)
+    turn = int(rng.integers(len(VENDORS)))  # whatever is to be chosen from: what is drawn after it stays the same
+    vendor, craniotomy = vendors[turn % len(vendors)], bool(rng.random() < craniotomy_share)
     chosen = frozenset([str(rng.choice(sorted(DISTRACTORS)))]) if distracted < 0.35 else frozenset()
     fate, amount = rng.random(2)
     scan = PhantomSpec(
@@ -123,10 +130,13 @@ def draw_spec(
     )
     if bleeds >= bleed_share:
         return scan
-    if markers is None:
-        markers = some if marked < MARKER_SHARE else frozenset()
-    wanted_ml = volume_ml if volume_ml is not None else _room_for(markers, drawn_ml, small)
-    markers = fitting(markers, wanted_ml)
+    if markers is not None:
+        wanted_ml = _room_for(markers, drawn_ml, small, together=True) if volume_ml is None else volume_ml
+        _check_room(markers, wanted_ml)
+    else:
+        drawn = some if marked < MARKER_SHARE else frozenset()
+        wanted_ml = _room_for(drawn, drawn_ml, small, together=False) if volume_ml is None else volume_ml
+        markers = fitting(drawn, wanted_ml)
     expanded = bool(fate < expansion_probability(markers, wanted_ml, onset_h))
     return replace(
         scan,
@@ -144,9 +154,18 @@ def _check_known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
         raise ConfigError(f"There is no {what} {unknown[0]!r}.", hint=f"Known: {', '.join(sorted(known))}.")
 
 
-def _room_for(markers: frozenset[str], drawn_ml: float, share: float) -> float:
-    """A volume that all ``markers`` fit in."""
-    least = max((MIN_VOLUME_ML[name] for name in markers), default=0.0)
+def _check_room(markers: frozenset[str], volume_ml: float) -> None:
+    if left_out := sorted(markers - fitting(markers, volume_ml)):
+        raise ConfigError(
+            f"A bleed of {volume_ml:g} mL cannot show {', '.join(sorted(markers))}: no room for {left_out[0]}.",
+            hint="Ask for a larger volume or for fewer markers; blend and fluid_level exclude each other.",
+        )
+
+
+def _room_for(markers: frozenset[str], drawn_ml: float, share: float, *, together: bool) -> float:
+    """A volume that the ``markers`` fit in: all ``together``, or each alone."""
+    needed = [MIN_VOLUME_ML[name] for name in markers]
+    least = sum(needed) if together else max(needed, default=0.0)
     return round(max(drawn_ml, least * (1.1 + share)), 2)
 
 

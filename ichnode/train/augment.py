@@ -35,7 +35,7 @@ def plain(case: Prepared) -> tuple[Tensor, Tensor]:
 
 
 def _healed(hu: Tensor, brain: Tensor, bleed: Tensor) -> tuple[Tensor, Tensor, bool]:
-    """The bleed and its surroundings taken from the other hemisphere; as it was where both sides bleed."""
+    """The bleed and its surroundings taken from the other hemisphere; as it was where that bleeds or is not there."""
     grown = bleed[None]
     for axis, reach in enumerate(HEAL_REACH):  # one axis after the other: the same box, much faster
         around = [reach if axis == k else 0 for k in range(3)]
@@ -44,11 +44,10 @@ def _healed(hu: Tensor, brain: Tensor, bleed: Tensor) -> tuple[Tensor, Tensor, b
     twice_middle = int(columns[0] + columns[-1])
     width = hu.shape[-1]
     mirrored = (twice_middle - torch.arange(width)).clamp(0, width - 1)
-    near = grown[0] > 0
-    if (near & near[..., mirrored]).any():
+    near, usable = grown[0] > 0, brain[..., mirrored] > 0
+    if (near & near[..., mirrored]).any() or (bleed > 0)[~usable].any():
         return hu, bleed, False
-    usable = near & (brain[..., mirrored] > 0)
-    return torch.where(usable, hu[..., mirrored], hu), torch.zeros_like(bleed), True
+    return torch.where(near & usable, hu[..., mirrored], hu), torch.zeros_like(bleed), True
 
 
 def _moved(

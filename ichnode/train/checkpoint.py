@@ -1,4 +1,4 @@
-"""All that a cut run needs to go on as if it had not been cut: tensors and one JSON text in a safetensors file."""
+"""All that a cut run needs to go on as if it had not been cut: tensors and JSON texts in a safetensors file."""
 
 import json
 import os
@@ -17,17 +17,18 @@ from ichnode.model.network import ExpansionNet
 
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"
 _KEY: Final = "run"
+_TENSORS: Final = "tensors"  # how many there are
 
 
 @dataclass(kw_only=True)
 class Progress:
-    """Where a run stands. ``run``: digest of recipe, cases, start and machine settings; a run goes on only as itself.
+    """Where a run stands. ``run``: what it is, each part by its name or digest; a run goes on only as itself.
 
     ``sums`` and ``counts``: of the losses by their term since the epoch began; ``rows``: the finished epochs of the
     curve; ``seconds`` at work and ``waited_s`` of them for showings, over all sessions.
     """
 
-    run: str
+    run: dict[str, str]
     step: int = 0
     best: float | None = None
     best_epoch: int | None = None
@@ -58,29 +59,37 @@ def save_checkpoint(folder: Path, network: ExpansionNet, optimizer: torch.optim.
             tensors[f"adam.{number}.{name}"] = value.detach().cpu().contiguous()
     path = folder / CHECKPOINT_FILE
     part = path.with_name(f"{path.name}.part")  # one name: what a killed run left is written over
-    save_file(tensors, part, metadata={_KEY: json.dumps(asdict(progress))})
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
+    save_file(tensors, part, metadata={_KEY: json.dumps(asdict(progress)), _TENSORS: str(len(tensors))})
+    _sync(part)
     part.replace(path)
+    _sync(folder)
 
 
-def load_checkpoint(folder: Path, network: ExpansionNet, optimizer: torch.optim.Adam, run: str) -> Progress | None:
+def load_checkpoint(
+    folder: Path, network: ExpansionNet, optimizer: torch.optim.Adam, run: dict[str, str]
+) -> Progress | None:
     """Puts network and optimizer where the run of ``folder`` was cut; None where there is nothing to go on from.
 
-    Raises ConfigError for the checkpoint of another run, and for a damaged one.
+    Raises ConfigError for the checkpoint of another run, saying in what it differs, and for a damaged one.
     """
     path = folder / CHECKPOINT_FILE
     if not path.exists():
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            progress = Progress(**json.loads((file.metadata() or {})[_KEY]))
+            texts = file.metadata() or {}
+            progress = Progress(**json.loads(texts[_KEY]))
+            then = progress.run
+            other = [f"{name} ({then[name]} then, {now} now)" for name, now in run.items() if then[name] != now]
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            whole = len(tensors) == int(texts[_TENSORS])
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise ConfigError(f"The checkpoint {path} is damaged: {error}.", hint="Delete it to begin anew.") from error
-    if progress.run != run:
+        raise _damaged(path, str(error)) from error
+    if not whole:
+        raise _damaged(path, "a tensor is missing")
+    if other:
         raise ConfigError(
-            f"{path} belongs to a run with another recipe, other cases, another start or other machine settings.",
+            f"The checkpoint {path} is that of another run, with another {', another '.join(other)}.",
             hint="Name another --out, or go on with the very options that it was begun with.",
         )
     network.load_state_dict(_under(tensors, "network."))
@@ -92,6 +101,19 @@ def load_checkpoint(folder: Path, network: ExpansionNet, optimizer: torch.optim.
                 for name, value in state.items()
             }
     return progress
+
+
+def _damaged(path: Path, why: str) -> ConfigError:
+    return ConfigError(f"The checkpoint {path} is damaged: {why}.", hint="Name another --out to begin anew.")
+
+
+def _sync(path: Path) -> None:
+    """Waits until a file, or the entries of a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _parameters(optimizer: torch.optim.Adam) -> list[Tensor]:

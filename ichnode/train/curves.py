@@ -26,18 +26,21 @@ def _draw(path: Path, rows: Sequence[dict[str, float]]) -> None:
 
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
+    of_dice = any("val_dice_mean" in row for row in rows)
+    dice = {"val_dice_mean": "mean", "val_dice_median": "median", "val_dice_lowest": "lowest"}
     for axes, wanted in (
         (left, {"loss_segmentation": "segmentation", "loss_expansion": "expansion"}),
-        (right, {"val_dice_mean": "mean", "val_dice_median": "median", "val_dice_lowest": "lowest"}),
+        (right, dice if of_dice else {"val_expansion_bce": "expansion"}),
     ):
         for name, label in wanted.items():
             points = [(row["epoch"], row[name]) for row in rows if name in row]
-            if points and any(value for _, value in points):
+            if points:
                 axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=label)
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
+        if axes.lines:
+            axes.legend(frameon=False)
     left.set_title("Loss on the training cases")
-    right.set_title("Dice of the validation cases")
+    right.set_title("Dice of the validation cases" if of_dice else "Cross-entropy of the validation cases")
     right.set_ylim(0, 1)
     figure.savefig(path, dpi=120)

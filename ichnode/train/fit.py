@@ -16,7 +16,7 @@ from ichnode.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from ichnode.train.recipe import Recipe, learning_rate
 from ichnode.train.samples import Showings, Source, stream
 from ichnode.train.step import Trainee
-from ichnode.train.validate import validate
+from ichnode.train.validate import validate, validate_outcomes
 
 M_TRIM_THRESHOLD: Final = -1  # glibc's mallopt(3)
 M_MMAP_MAX: Final = -4
@@ -55,9 +55,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """Who hears of a run: ``tell`` after every step, ``epoch`` with the rows of the curve so far, ``best`` with the
-    network whenever a validation is the best so far. ``stop`` is asked after every step."""
+    """Who hears of a run: ``begun`` before the first step of a session, ``tell`` after every step, ``epoch`` with the
+    rows of the curve so far, ``best`` with the network whenever a validation is the best so far. ``stop`` is asked
+    after every step."""
 
+    begun: Callable[[Progress], None] = lambda _progress: None
     tell: Callable[[Step], None] = lambda _step: None
     epoch: Callable[[Sequence[dict[str, float]]], None] = lambda _rows: None
     best: Callable[[ExpansionNet, Progress], None] = lambda _network, _progress: None
@@ -79,12 +81,16 @@ def fit(
     ``folder`` keeps the checkpoint; where one lies there already, the run goes on from it, on the CPU bit for bit as if
     it had never been cut. ``start`` says what the network began as.
 
-    Raises Diverged when the loss is not finite, ConfigError for the checkpoint of another run.
+    Raises Diverged when the loss is not finite, ConfigError for a checkpoint that is damaged or of another run.
     """
     _keep_memory(machine)
     trainee = Trainee(network.train(), recipe, torch.device(machine.device), compiled=machine.compiled)
-    run = _digest(recipe, cases, machine, start)
-    progress = load_checkpoint(folder, network, trainee.optimizer, run) or Progress(run=run)
+    run = _parts_of(recipe, cases, machine, start)
+    progress = load_checkpoint(folder, network, trainee.optimizer, run)
+    if progress is None:  # from now on what lies in the folder is this run's
+        progress = Progress(run=run)
+        save_checkpoint(folder, network, trainee.optimizer, progress)
+    watch.begun(progress)
     showings = Showings(cases.train, recipe)
     clock = _Clock(progress)
     for showing in stream(showings, progress.step, machine.workers, pin=trainee.device.type == "cuda"):
@@ -118,14 +124,14 @@ def fit(
 def _end_epoch(trainee: Trainee, cases: Cases, progress: Progress, *, epoch: int, rate: float, watch: Watch) -> None:
     """Validates, adds a row to the curve, and hands over the network when it is the best so far."""
     trainee.network.eval()
-    seen = validate(trainee, cases.val)
+    head_alone = trainee.recipe.trains == "head"
+    seen = validate_outcomes(trainee.expansion, cases.val) if head_alone else validate(trainee, cases.val)
     trainee.network.train()
     row = {"epoch": epoch, "step": progress.step, "learning_rate": rate, **progress.mean_losses(), **seen.row()}
     times = {"seconds": round(progress.seconds, 1), "waited_share": round(progress.waited_s / progress.seconds, 4)}
     progress.rows.append(row | times)
-    score = seen.score if trainee.recipe.trains == "all" else -(seen.bce or 0.0)
-    if progress.best is None or score > progress.best:
-        progress.best, progress.best_epoch = score, epoch
+    if progress.best is None or seen.score > progress.best:
+        progress.best, progress.best_epoch = seen.score, epoch
         watch.best(trainee.network, progress)
     watch.epoch(progress.rows)
 
@@ -168,8 +174,19 @@ def _keep_memory(machine: Machine) -> None:
         mallopt(M_TRIM_THRESHOLD, INT_MAX)
 
 
-def _digest(recipe: Recipe, cases: Cases, machine: Machine, start: str) -> str:
-    """What must be the same for a run to go on as itself."""
-    parts = [recipe.model_dump_json(), machine.device, str(machine.threads), str(machine.compiled), start]
-    parts += [f"{one.entry.split} {one.entry.name} {one.entry.source}" for one in (*cases.train, *cases.val)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+def _parts_of(recipe: Recipe, cases: Cases, machine: Machine, start: str) -> dict[str, str]:
+    """What must be the same for a run to go on as itself, the long parts by their digest."""
+    entries = [one.entry for one in (*cases.train, *cases.val)]
+    return {
+        "recipe": _digest(recipe.model_dump_json()),
+        "cases": _digest("\n".join(f"{one.split} {one.name} {one.source} {one.sha256}" for one in entries)),
+        "start": start,
+        "device": machine.device,
+        "compiled": str(machine.compiled),
+        "threads": str(torch.get_num_threads()),
+        "torch": torch.__version__,
+    }
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

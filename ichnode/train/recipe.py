@@ -68,6 +68,11 @@ class Augmentation(_Part):
     blur_pixels: float = Field(default=0.0, ge=0)
     heal: float = Field(default=0.0, ge=0, le=1)
 
+    @property
+    def recurs(self) -> bool:
+        """Whether a case has no more than two showings, itself and its mirror image."""
+        return not any(self.model_dump(exclude={"copies", "plane_only", "mirror"}).values())
+
 
 class Recipe(_Part):
     """How a network is trained. The defaults are the published recipe.
@@ -95,11 +100,14 @@ def recipe_names() -> tuple[str, ...]:
 
 
 def read_recipe(name_or_path: str) -> Recipe:
-    """A built-in recipe by its name, or one from a TOML file. Raises ConfigError that names the field."""
+    """A built-in recipe by its name, or one from a TOML file.
+
+    Raises ConfigError that names the field, and for a file that calls itself as a built-in recipe which it is not.
+    """
     built_in = name_or_path in recipe_names()
     path = _BUILT_IN / f"{name_or_path}.toml" if built_in else Path(name_or_path)
     try:
-        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        recipe = Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ConfigError(
             f"There is no recipe {name_or_path}: {error.strerror}.",
@@ -110,6 +118,10 @@ def read_recipe(name_or_path: str) -> Recipe:
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ConfigError(f"The recipe {path} is wrong: {faults}.", hint="Correct the named fields.") from error
+    if not built_in and recipe.name in recipe_names() and recipe != read_recipe(recipe.name):
+        what = f"The recipe {path} bears the name {recipe.name}, and is not what ichnode calls by it."
+        raise ConfigError(what, hint='Give it a name of its own: name = "mine".')
+    return recipe
 
 
 def learning_rate(schedule: Schedule, *, epoch: int, step: int, steps: int) -> float:

@@ -10,9 +10,9 @@ import torch
 from ichnode.cohort.table import CARD_FILE
 from ichnode.cohort.table import Card as CohortCard
 from ichnode.cohort.table import read_card as read_cohort_card
-from ichnode.domain.errors import ConfigError
 from ichnode.model.network import ExpansionNet
 from ichnode.model.weights import load_network, read_card, save_weights
+from ichnode.train.check import check_cases, check_machine, check_places, check_results
 from ichnode.train.checkpoint import Progress
 from ichnode.train.curves import write_curve
 from ichnode.train.fit import Cases, Machine, Step, Watch, fit
@@ -56,13 +56,15 @@ def train_weights(
 ) -> Trained:
     """Trains, keeping the best weights by validation, the card, the recipe and the curve in ``wanted.out``.
 
-    Raises ConfigError for cohorts that cannot be trained on, Diverged.
+    Raises ConfigError for cases, a machine or an ``out`` that cannot be trained with, Diverged.
     """
     cases = Cases(
         train=sources(wanted.folders, "train", wanted.recipe.preset),
         val=sources(wanted.folders, "val", wanted.recipe.preset),
     )
-    _check(cases, wanted)
+    check_machine(wanted.machine)
+    check_places(wanted.out, wanted.start)
+    check_cases(cases, head_alone=wanted.recipe.trains == "head")
     cohorts = [read_cohort_card(folder / CARD_FILE) for folder in wanted.folders]
     before = read_card(wanted.start) if wanted.start is not None else None
     card = card_of(wanted.name, wanted.version, wanted.recipe, cohorts, before)
@@ -80,8 +82,14 @@ def train_weights(
         wanted.recipe,
         wanted.machine,
         wanted.out,
-        start=before.sha256 if before is not None else "random",
-        watch=Watch(tell=tell, best=keep, epoch=lambda rows: write_curve(wanted.out, rows), stop=stop),
+        start=before.sha256[:16] if before is not None else "random",
+        watch=Watch(
+            begun=lambda progress: check_results(wanted.out, progress),
+            tell=tell,
+            epoch=lambda rows: write_curve(wanted.out, rows),
+            best=keep,
+            stop=stop,
+        ),
     )
     return Trained(
         finished=finished,
@@ -91,31 +99,6 @@ def train_weights(
         seconds=progress.seconds,
         waited=progress.waited_s / max(progress.seconds, 1e-9),
     )
-
-
-def _check(cases: Cases, wanted: Wanted) -> None:
-    if wanted.machine.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("torch finds no GPU.", hint="Install the NVIDIA driver and a CUDA build of torch.")
-    if not cases.train or not cases.val:
-        raise ConfigError(
-            f"The cohorts have {len(cases.train)} cases to train on and {len(cases.val)} to choose by.",
-            hint="Both splits, train and val, need cases: see the column `split` of cohort.csv.",
-        )
-    patients = {one.entry.patient for one in cases.train} & {one.entry.patient for one in cases.val}
-    if patients:
-        raise ConfigError(
-            f"Patient {sorted(patients)[0]} is in train and in val: the weights would be chosen by what they learnt.",
-            hint="`ichnode cohort check` names all of them.",
-        )
-    if wanted.start is not None and wanted.start.resolve() == wanted.out.resolve():
-        raise ConfigError(
-            f"The weights in {wanted.out} would be written over those that the run starts from.",
-            hint="Name another --out.",
-        )
-    if wanted.recipe.trains == "head" and not all(
-        any(one.entry.expanded is not None for one in split) for split in (cases.train, cases.val)
-    ):
-        raise ConfigError("The recipe trains the expansion head, but no outcome is known.", hint="Add outcomes.")
 
 
 def _first(wanted: Wanted) -> ExpansionNet:

@@ -69,7 +69,7 @@ class Showings(Dataset[Showing]):
         order = np.random.default_rng((self.recipe.seed, epoch)).permutation(self.an_epoch)
         case = self.cases[order[place] % len(self.cases)]
         rng = np.random.default_rng((self.recipe.seed, epoch, place))
-        values, bleed, healed = show(read_case(case.folder, case.entry.name), self.recipe, rng)
+        values, bleed, healed = show(read_case(case.folder, case.entry), self.recipe, rng)
         known = case.entry.expanded is not None and not healed
         return values, bleed, float(bool(case.entry.expanded)) if known else UNKNOWN
 

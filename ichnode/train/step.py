@@ -1,5 +1,6 @@
 """One step of training: a showing goes through the network, its losses come back as gradients."""
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -31,15 +32,34 @@ class Trainee:
         self.device = device
         self.optimizer = torch.optim.Adam(self._learning(), lr=recipe.schedule.learning_rate)
         self._both: Callable[[Tensor], tuple[Tensor, Tensor]] = self.network.forward
-        self._expansion: Callable[[Tensor], Tensor] = self.network.expansion
+        self._trunk: Callable[[Tensor], Tensor] = self.network.trunk
+        self._kept: dict[bytes, Tensor] = {}
         if compiled:
-            self._both, self._expansion = torch.compile(self._both), torch.compile(self._expansion)
+            self._both, self._trunk = torch.compile(self._both), torch.compile(self._trunk)
 
     def __call__(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of haematoma (1, D, H, W) and of expansion (1,), fp32, for one network input (1, D, H, W)."""
         with self._precision():
             logits, expansion = self._both(self._volume(values))
         return logits[0].float(), expansion.float()
+
+    def expansion(self, values: Tensor) -> Tensor:
+        """Logit of expansion (1,), fp32, for one network input (1, D, H, W); the trunk learns nothing from it.
+
+        A frozen trunk says the same of a showing that comes again: where showings do, it is asked once.
+        """
+        with self._precision():
+            logit: Tensor = self.network.expansion(self._seen(values))
+        return logit
+
+    def _seen(self, values: Tensor) -> Tensor:
+        if not self.recipe.augmentation.recurs:
+            return self._trunk(self._volume(values))
+        key = hashlib.sha256(values.numpy().tobytes()).digest()
+        if key not in self._kept:
+            seen = self._trunk(self._volume(values))
+            self._kept[key] = seen.bfloat16() if self.recipe.precision == "bf16" else seen
+        return self._kept[key]
 
     def learn(self, showing: Showing, rate: float) -> dict[str, float]:
         """One step of Adam with learning rate ``rate``; returns those losses that count, "segmentation" and
@@ -70,11 +90,7 @@ class Trainee:
         weights = self.recipe.loss
         known = outcome != UNKNOWN and weights.expansion_bce > 0
         if self.recipe.trains == "head":
-            if not known:
-                return {}
-            with self._precision():
-                expansion = self._expansion(self._volume(values))
-            return {"expansion": expansion_loss(expansion.float(), outcome > 0, weights)}
+            return {"expansion": expansion_loss(self.expansion(values), outcome > 0, weights)} if known else {}
         logits, expansion = self(values)
         losses = {"segmentation": segmentation_loss(logits, bleed.to(self.device), weights)}
         if known:

@@ -23,7 +23,10 @@ Forward = Callable[[Tensor], tuple[Tensor, Tensor]]  # network input (1, D, H, W
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
-    """``dice``: of each case with a bleed; ``false_ml``: found in each without; ``bce``: of the known outcomes."""
+    """``dice``: of each case with a bleed; ``false_ml``: found in each without; ``bce``: of the known outcomes.
+
+    Where only outcomes were looked at, the first two are empty.
+    """
 
     dice: tuple[float, ...]
     false_ml: tuple[float, ...]
@@ -31,7 +34,9 @@ class Validation:
 
     @property
     def score(self) -> float:
-        """Mean Dice; a head without a bleed counts 1 when nothing is found in it, else 0."""
+        """Mean Dice, where a head without a bleed counts 1 when nothing is found in it, else 0; or minus ``bce``."""
+        if not self.dice and not self.false_ml and self.bce is not None:
+            return -self.bce
         return float(np.mean([*self.dice, *(float(ml == 0) for ml in self.false_ml)]))
 
     def row(self) -> dict[str, float]:
@@ -56,7 +61,7 @@ def validate(forward: Forward, cases: Sequence[Source]) -> Validation:
     dice, false_ml, entropies = [], [], []
     for case in cases:
         entry = case.entry
-        values, bleed = plain(read_case(case.folder, entry.name))
+        values, bleed = plain(read_case(case.folder, entry))
         logits, expansion = forward(values)
         voxel_ml = float(np.prod(PRESETS[entry.preset].spacing_mm)) / 1000
         found = _without_specks(logits[0].cpu().numpy() > 0, voxel_ml)
@@ -66,9 +71,23 @@ def validate(forward: Forward, cases: Sequence[Source]) -> Validation:
         else:
             false_ml.append(float(found.sum()) * voxel_ml)
         if entry.expanded is not None:
-            wanted = torch.full((1,), float(entry.expanded))
-            entropies.append(float(functional.binary_cross_entropy_with_logits(expansion.cpu(), wanted)))
+            entropies.append(_entropy(expansion, entry.expanded))
     return Validation(dice=tuple(dice), false_ml=tuple(false_ml), bce=float(np.mean(entropies)) if entropies else None)
+
+
+@torch.no_grad()
+def validate_outcomes(expansion: Callable[[Tensor], Tensor], cases: Sequence[Source]) -> Validation:
+    """Asks ``expansion``, network input (1, D, H, W) -> logit (1,), about each of ``cases`` whose outcome is known."""
+    known = [(case, case.entry.expanded) for case in cases if case.entry.expanded is not None]
+    entropies = [
+        _entropy(expansion(plain(read_case(case.folder, case.entry))[0]), expanded) for case, expanded in known
+    ]
+    return Validation(dice=(), false_ml=(), bce=float(np.mean(entropies)))
+
+
+def _entropy(logit: Tensor, expanded: bool) -> float:
+    wanted = torch.full((1,), float(expanded))
+    return float(functional.binary_cross_entropy_with_logits(logit.cpu(), wanted))
 
 
 def _without_specks(mask: NDArray[np.bool_], voxel_ml: float) -> NDArray[np.bool_]:

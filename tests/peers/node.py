@@ -31,7 +31,7 @@ QUICK: Settings = {
     "series": {"quiet_s": 1, "study_quiet_s": 1, "give_up_s": 600},
     "schedule": {"sweep_s": 0.3, "lease_sweep_s": 1},
     "retention": {"target_free_mb": 10},
-    "work": {"weights": str(CHECKOUT / "weights" / "ich-first"), "retry_delay_s": 1, "lease_s": 6, "attempts": 5},
+    "work": {"weights": str(CHECKOUT / "weights" / "ich-zhong2021"), "retry_delay_s": 1, "lease_s": 6, "attempts": 5},
 }
 
 

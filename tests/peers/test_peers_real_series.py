@@ -55,9 +55,17 @@ def test_the_pacs_shows_the_results_under_the_study_that_was_sent(name, studies,
     found = said(report)
     print(f"{name}: present {found.present}, {found.volume_ml} mL, flags {sorted(found.flags)}")
     assert orthanc.uids(studies[name]) == node.made(studies[name])
-    assert mine["SC"]
+    assert (found.present is None) == (name == "philips")  # a plastic skull is refused, and said to be
+    assert bool(mine.get("SC")) == (found.present is not None)
     assert len(mine.get("SEG", [])) == (1 if found.present else 0)  # an empty mask makes no SEG
     assert {str(one.StudyInstanceUID) for kind in mine.values() for one in kind} == {studies[name]}
+
+
+def test_the_report_on_a_plastic_skull_says_why_it_was_not_analysed(studies, orthanc):
+    [text] = [
+        text for report in orthanc.objects(studies["philips"])["SR"] for text in said(report).texts if "soft" in text
+    ]
+    assert "soft tissue" in text
 
 
 def test_a_real_bleed_comes_back_as_seg_sr_and_sc(studies, orthanc):
@@ -123,7 +131,7 @@ def test_the_ge_series_is_flagged_for_its_tilt_and_its_unequal_gaps(studies, ort
     for name in ("ge", "ge with a bleed"):
         [report] = orthanc.objects(studies[name])["SR"]
         assert {"QF_TILT", "QF_UNEQUAL"} <= said(report).flags
-    # What the first small network makes of a bleed that it has never seen the like of is told, not judged.
+    # What the network makes of a placed bleed, on a head unlike any that it learnt from, is told, not judged.
     print(f"the network finds {said(report).volume_ml} mL of a placed {GE_BLEED.volume_ml:.1f} mL")
 
 

@@ -81,7 +81,7 @@ def ichnode(config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 def config(tmp_path: Path) -> Path:
     """A configuration file of a node that has never run."""
     path = tmp_path / "config.toml"
-    path.write_text(CONFIG.format(state=tmp_path / "state", weights=CHECKOUT / "weights/ich-first"))
+    path.write_text(CONFIG.format(state=tmp_path / "state", weights=CHECKOUT / "weights/ich-zhong2021"))
     return path
 
 

@@ -89,7 +89,7 @@ def test_an_alarm_in_the_queue_is_a_warning(checks, add_job):
 
 
 def test_weights_that_are_not_what_their_card_says_fail(checks, private):
-    private.write_text(private.read_text().replace("weights/ich-first", "weights/none"))
+    private.write_text(private.read_text().replace("weights/ich-zhong2021", "weights/none"))
     verdict, text, todo = checks()["weights"]
     assert verdict == "fail"
     assert "card.toml" in text

@@ -79,6 +79,13 @@ def test_a_head_cut_by_the_side_of_the_images_is_found(built, cohort_of, straigh
     assert Kind.CUT in kinds_of(cohort_of([built(geometry=narrow, hu=hu, mask=mask)]))["one"]
 
 
+def test_a_holder_at_the_border_is_no_cut_head(built, cohort_of, straight, drawn_head):
+    hu, _ = drawn_head(straight())
+    hu[:, -5:, 30:66] = 1000  # 12 mm thick and 86 mm wide, just behind the head
+
+    assert kinds_of(cohort_of([built(hu=hu)]))["one"] == []
+
+
 def test_a_bleed_in_the_last_slice_may_go_on_beyond_it(built, cohort_of, straight, drawn_head):
     mask = drawn_head(straight())[1]
     mask[0, 48, 48] = True
@@ -130,6 +137,53 @@ def test_a_follow_up_that_cannot_be_read_is_found(built, cohort_of, tmp_path):
     case = replace(built("one"), followup_ct=tmp_path / "lost", followup_mask=tmp_path / "lost.nii")
 
     assert kinds_of(cohort_of([case]))["one"] == [Kind.FOLLOWUP]
+
+
+def test_a_damaged_header_is_a_line_of_the_check(built, cohort_of):
+    case = built("one")
+    data = bytearray(case.ct.read_bytes())
+    data[280:284] = bytes(4)  # srow_x: no step from column to column
+    case.ct.write_bytes(data)
+
+    assert kinds_of(cohort_of([case]))["one"] == [Kind.GEOMETRY]
+
+
+def test_an_empty_mask_of_the_follow_up_is_found(built, cohort_of, straight, drawn_head):
+    hu, mask = drawn_head(straight(), bleed_hu=66)
+    later = built("later", hu=hu, mask=np.zeros_like(mask))
+    case = replace(built("one"), followup_mask=later.mask)
+
+    assert kinds_of(cohort_of([case]))["one"] == [Kind.FOLLOWUP]
+    assert kinds_of(cohort_of([replace(case, followup_ct=later.ct)]))["one"] == [Kind.FOLLOWUP]
+
+
+def test_a_follow_up_without_a_mask_is_read_all_the_same(built, cohort_of, straight, drawn_head, tmp_path):
+    later, other = (
+        built(name, hu=drawn_head(straight(), bleed_hu=hu)[0]) for name, hu in (("later", 66), ("lost", 67))
+    )
+    cases = [replace(built("good"), followup_ct=later.ct), replace(other, followup_ct=tmp_path / "no")]
+
+    found = kinds_of(cohort_of(cases))
+
+    assert found == {"good": [], "lost": [Kind.FOLLOWUP]}
+
+
+def test_a_follow_up_whose_mask_is_not_on_its_ct_is_found(built, cohort_of, straight, ras_affine):
+    later = built("later", mask_affine=ras_affine(straight(spacing_mm=2.0)))
+    case = replace(built("one", suffix=".nii.gz"), followup_ct=later.ct, followup_mask=later.mask)
+
+    assert Kind.FOLLOWUP in kinds_of(cohort_of([case]))["one"]
+
+
+def test_faults_of_the_follow_up_are_told_beside_those_of_an_unreadable_first_ct(built, cohort_of):
+    case = replace(built("one"), ct=Path("/nowhere/ct.nii"), followup_mask=Path("/nowhere/later.nii"))
+
+    (found,) = check_cohort(cohort_of([case]), jobs=1, told=nobody)
+
+    assert [(fault.kind, fault.text) for fault in found.faults] == [
+        (Kind.UNREADABLE, "/nowhere/ct.nii is not there."),
+        (Kind.FOLLOWUP, "/nowhere/later.nii is not there."),
+    ]
 
 
 def test_processes_find_what_one_finds_in_the_order_of_the_table(built, cohort_of):

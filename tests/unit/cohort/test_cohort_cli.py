@@ -11,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ichnode.cli import cohort as verb
+from ichnode.cli import context
 from ichnode.cohort.table import read_cohort
 from ichnode.domain.errors import ConfigError
 
@@ -27,7 +28,7 @@ def test_check_answers_yes_and_draws_the_sheet(built, cohort_of, tmp_path):
     answer = ask("check", "--cohort", tmp_path, "--sheet", tmp_path / "sheet.png", "--jobs", 1)
 
     assert answer.exit_code == 0
-    assert answer.stdout == "built: 1 cases (1 train), 1 with a bleed; all fit.\n"
+    assert answer.stdout == "built: 1 case (1 train), 1 with a bleed; all fit.\n"
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.format == "PNG"
 
@@ -71,19 +72,35 @@ def test_prepare_ends_with_no_when_a_case_failed(built, cohort_of, tmp_path):
     assert (tmp_path / "out/one.npz").exists()
 
 
+@pytest.mark.parametrize(("command", "option"), [("check", "--sheet"), ("prepare", "--out")])
+def test_a_place_that_cannot_be_written_is_told_before_the_work(built, cohort_of, tmp_path, command, option):
+    cohort_of([built("one")])
+    (tmp_path / "file").write_text("")
+
+    answer = ask(command, "--cohort", tmp_path, option, tmp_path / "file" / "out" / "it", "--jobs", 1)
+
+    assert isinstance(answer.exception, ConfigError)
+    assert "Nothing can be written into" in str(answer.exception)
+    assert answer.exception.hint
+    assert not answer.stdout
+
+
 def test_a_folder_that_is_no_cohort_is_a_mistake_of_the_call(tmp_path):
     answer = ask("check", "--cohort", tmp_path)
 
     assert isinstance(answer.exception, ConfigError)
 
 
-def test_a_node_without_the_training_packages_is_told_which_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr(verb, "find_spec", lambda _name: None)
+@pytest.mark.parametrize("command", ["check", "prepare"])
+def test_a_node_without_the_training_packages_is_told_which_to_install(tmp_path, monkeypatch, command):
+    monkeypatch.setattr(context, "find_spec", lambda _name: None)
 
-    answer = ask("check", "--cohort", tmp_path)
+    answer = ask(command, "--cohort", tmp_path)
 
     assert isinstance(answer.exception, ConfigError)
+    assert str(answer.exception) == "A cohort needs packages that a node alone does not have (nibabel)."
     assert "ichnode[train]" in answer.exception.hint
+    assert ask(command, "--help").exit_code == 0
 
 
 def test_the_shared_data_become_a_cohort(real_data, tmp_path):

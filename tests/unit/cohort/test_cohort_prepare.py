@@ -42,12 +42,12 @@ def test_a_prepared_case_is_what_the_node_would_see_and_its_bleed(built, cohort_
 
     outcome = run(cohort_of([case]))
 
-    found = read_prepared(tmp_path / "out", "one")
+    (entry,) = outcome.entries
+    found = read_prepared(tmp_path / "out", entry)
     assert np.array_equal(found.brain, seen.brain)
     assert np.abs(found.hu - seen.hu).max() <= 0.25
     assert found.bleed.sum() * 0.875 * 0.875 * 5 / 1000 == pytest.approx(native.bleed_ml, rel=0.03)
     assert np.median(found.hu[found.bleed]) == pytest.approx(65, abs=1)
-    (entry,) = outcome.entries
     assert read_index(tmp_path / "out") == outcome.entries
     assert (entry.name, entry.patient, entry.split, entry.preset) == ("one", "p", "train", "fov224")
     assert (entry.expanded, entry.onset_h, entry.fallback) == (True, 2.5, False)
@@ -83,13 +83,17 @@ def test_another_preset_or_other_code_makes_all_again(built, cohort_of, run, mon
     assert run(cohort, preset="fov112").kept == 1
 
 
-def test_a_file_that_was_lost_is_made_again(built, cohort_of, run, tmp_path):
+@pytest.mark.parametrize("file", ["one.npz", "index.json"])
+@pytest.mark.parametrize("data", [None, b"{}"])
+def test_a_file_that_was_lost_or_damaged_is_made_again(built, cohort_of, run, tmp_path, file, data):
     cohort = cohort_of([built("one")])
     run(cohort)
-    (tmp_path / "out/one.npz").unlink()
+    (tmp_path / "out" / file).unlink() if data is None else (tmp_path / "out" / file).write_bytes(data)
 
-    assert run(cohort).made == 1
-    assert read_prepared(tmp_path / "out", "one").bleed.any()
+    again = run(cohort)
+
+    assert again.made == 1
+    assert read_prepared(tmp_path / "out", again.entries[0]).bleed.any()
 
 
 def test_the_files_behind_a_prepared_case_are_there():
@@ -137,6 +141,23 @@ def test_an_unknown_preset_is_told_with_those_there_are(built, cohort_of, run):
     assert caught.value.hint == "There are fov224, fov112."
 
 
+def test_a_folder_for_the_inputs_that_is_a_cohort_itself_is_refused(built, cohort_of, run, tmp_path):
+    with pytest.raises(ConfigError, match="is a cohort itself") as caught:
+        run(cohort_of([built("one")]), out=tmp_path)
+
+    assert caught.value.hint
+    assert not list(tmp_path.glob("*.npz"))
+
+
+def test_a_follow_up_that_cannot_be_read_fails_the_case_and_leaves_no_file(built, cohort_of, run, tmp_path, nifti):
+    later = nifti(tmp_path / "later.nii", np.full((3, 4, 5), np.nan, np.float32), np.eye(4))
+
+    outcome = run(cohort_of([replace(built("one"), followup_mask=later)]))
+
+    assert outcome.failed == {"one": f"{later} holds values that are no numbers."}
+    assert not list((tmp_path / "out").glob("*.npz"))
+
+
 def test_training_finds_what_was_made_and_notices_that_the_table_has_changed(built, cohort_of, run, tmp_path):
     case = built("one")
     cohort = cohort_of([case])
@@ -174,7 +195,7 @@ def test_a_run_that_is_cut_leaves_whole_files_and_no_process_and_the_next_goes_o
     done = read_index(out)
     assert 0 < len(done) < CASES
     for entry in done:
-        assert read_prepared(out, entry.name).bleed.any()
+        assert read_prepared(out, entry).bleed.any()
     again = run(cohort)
     assert (again.kept, again.made) == (len(done), CASES - len(done))
     assert not list(out.glob("*.part"))

@@ -5,6 +5,7 @@ import gzip
 from dataclasses import replace
 from shutil import copytree
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -121,7 +122,7 @@ def test_a_mask_of_several_labels_is_rejected_and_255_is_one(built, card, nifti,
     mask[0, 0, 0] = 2
     nifti(case.mask, mask, ras_affine(straight()))
 
-    with pytest.raises(Rejected, match=r"several labels \(1, 2\)"):
+    with pytest.raises(Rejected, match=r"other labels \(1, 2\)"):
         read_case(case, card)
 
 
@@ -137,6 +138,51 @@ def test_a_damaged_file_is_rejected_by_its_name(built, card, kind, suffix):
             read_case(case, card)
     path.unlink()
     with pytest.raises(Rejected, match=f"{path.name} is not there"):
+        read_case(case, card)
+
+
+@pytest.mark.parametrize("kind", ["ct", "mask"])
+@pytest.mark.parametrize(
+    ("field", "value", "kind_of_fault"),
+    [
+        ("vox_offset", np.nan, Rejected),
+        ("vox_offset", np.inf, Rejected),
+        ("datatype", 7, Rejected),
+        ("scl_inter", np.inf, Rejected),
+        ("dim", [3, -1, 96, 32, 1, 1, 1, 1], Rejected),
+        ("srow_x", np.nan, BadGeometry),
+        ("srow_y", np.inf, BadGeometry),
+        ("srow_z", 0, BadGeometry),
+        ("pixdim", 0, BadGeometry),
+        ("pixdim", -1, BadGeometry),
+        ("pixdim", np.nan, BadGeometry),
+    ],
+)
+def test_a_file_with_a_damaged_header_is_rejected_by_its_name(built, card, kind, field, value, kind_of_fault):
+    case = built()
+    path = getattr(case, kind)
+    header = np.frombuffer(path.read_bytes()[:348], nibabel.Nifti1Header.template_dtype).copy()
+    header["scl_slope"] = 1  # without which the intercept means nothing
+    header[field] = value
+    path.write_bytes(header.tobytes() + path.read_bytes()[348:])
+
+    with pytest.raises(kind_of_fault, match=path.name):
+        read_case(case, card)
+
+
+def test_an_image_of_another_format_is_rejected(built, card, tmp_path):
+    nibabel.save(nibabel.MGHImage(np.zeros((4, 4, 12), np.float32), np.eye(4)), tmp_path / "a.mgz")
+
+    with pytest.raises(Rejected, match=r"a\.mgz is not NIfTI"):
+        read_case(replace(built(), ct=tmp_path / "a.mgz"), card)
+
+
+@pytest.mark.parametrize(("value", "why"), [(np.nan, "no numbers"), (np.inf, "no numbers"), (-1, r"labels \(-1\)")])
+def test_a_mask_of_no_labels_is_rejected(built, card, nifti, straight, drawn_head, ras_affine, value, why):
+    case = built()
+    nifti(case.mask, np.where(drawn_head(straight())[1], np.float32(value), 0), ras_affine(straight()))
+
+    with pytest.raises(Rejected, match=f"{case.mask.name} .*{why}"):
         read_case(case, card)
 
 
@@ -217,3 +263,18 @@ def test_the_volumes_of_the_shared_cohort_are_those_of_its_manifest(real_data):
         assert set(np.unique(found.volume.hu)) >= {-1000, 1000}
         assert found.volume.hu[found.bleed].max() < 1000
         assert not ((found.volume.hu > -1000) & (found.volume.hu <= -20)).any()
+
+
+def test_dicom_of_a_cohort_that_was_clipped_is_refused(real_data, card):
+    case = Case(name="ge", patient="ge", split="test", ct=real_data / "dicom" / "ge-tilt", mask=None)
+
+    with pytest.raises(Rejected, match="ge-tilt is DICOM: clipped_hu in the card is for NIfTI alone"):
+        read_case(case, card.model_copy(update={"clipped_hu": (-20, 100)}))
+
+
+def test_what_is_wrong_with_a_dicom_series_is_said_with_its_folder(built, card, tmp_path):
+    (tmp_path / "series").mkdir()
+    (tmp_path / "series" / "1.dcm").write_bytes(b"no DICOM")
+
+    with pytest.raises(Rejected, match="series: One of the files is not a DICOM image"):
+        read_case(replace(built(), ct=tmp_path / "series"), card)

@@ -73,6 +73,7 @@ def test_a_table_of_a_spreadsheet_is_read_in_spite_of_its_byte_order_mark(tmp_pa
         ("../k,train,ct,none", "case", "is no name"),
         (".k,train,ct,none", "case", "is no name"),
         ("first,train,ct,none", "case", "twice"),
+        ("First,train,ct,none", "case", "'First' differs from 'first' in capital letters alone"),
         ("k,learn,ct,none", "split", "not one of train, val, test"),
         ("k,train,,none", "ct", "a path is needed"),
         ("k,train,ct,", "mask", "or none for a head without a bleed"),

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -81,10 +82,27 @@ def test_a_changed_mask_or_onset_is_measured_anew_and_a_moved_cohort_is_not(coho
 
 
 def test_the_volume_model_is_given_the_labelled_volumes_whose_outcome_is_known(cohort, tmp_path):
-    (known,) = baselines(cohort, "val", tmp_path)
+    known = next(baselines(cohort, "val", tmp_path))
 
     assert known.labelled_ml == pytest.approx(BLEED_ML, rel=0.03)
     assert known.outcome is True
+
+
+def test_a_case_that_the_volume_model_cannot_read_is_named_and_one_without_an_outcome_is_not(cohort, tmp_path):
+    bleeds, _, short = cohort.cases
+
+    answers = list(baselines(replace(cohort, cases=(bleeds, replace(short, expanded=False))), "val", tmp_path))
+
+    assert [answer.name for answer in answers if isinstance(answer, Excluded)] == ["short"]
+    assert len(list(baselines(cohort, "val", tmp_path))) == 1
+
+
+def test_a_mask_with_values_that_are_no_numbers_is_excluded(cohort, network, tmp_path):
+    image = nibabel.load(cohort.cases[0].mask)
+    values = np.where(image.get_fdata() > 0, np.nan, 0).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(values, image.affine), cohort.cases[0].mask)
+
+    assert isinstance(next(walk(cohort, "val", network, tmp_path)), Excluded)
 
 
 def test_an_outline_of_a_picture_encloses_the_area_of_the_mask(bleeding):

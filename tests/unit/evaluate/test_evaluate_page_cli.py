@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from ichnode.cli import evaluate, weights
+from ichnode.cohort.table import write_cohort
 from ichnode.domain.errors import ConfigError
 from ichnode.model.weights import read_card
 
@@ -66,6 +68,70 @@ def test_two_cohorts_of_one_name_are_told_apart_by_their_folders(cohort, weights
     assert (tmp_path / "out/cases-heads_in_code_tilted.png").exists()
 
 
+@pytest.mark.usefixtures("stand_in")
+def test_two_cohorts_that_cannot_be_told_apart_are_a_sentence(cohort, weights_folder, tmp_path):
+    call = ("evaluate", "--weights", weights_folder, "--out", tmp_path / "out")
+
+    result = said(*call, "--cohort", cohort.folder, "--cohort", cohort.folder)
+
+    assert isinstance(result.exception, ConfigError)
+    assert "Two cohorts have the same name" in str(result.exception)
+
+
+def test_a_case_that_the_volume_model_lacks_is_named_and_the_answer_is_no(stand_in, cohort, weights_folder, tmp_path):
+    bleeds, _, short = cohort.cases
+    write_cohort(cohort.folder, cohort.card, [bleeds, replace(short, split="train", expanded=True)])
+
+    result = said("evaluate", "--cohort", cohort.folder, "--weights", weights_folder, "--out", tmp_path / "out")
+
+    assert (result.exit_code, stand_in.asked) == (1, 1)
+    assert "short left out of the volume model: " in result.output
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_an_output_folder_that_cannot_be_written_is_a_sentence_before_anything_is_measured(
+    stand_in, cohort, weights_folder, tmp_path, place
+):
+    (tmp_path / "file").touch()
+
+    for option, other in (("--out", "--cache"), ("--cache", "--out")):
+        call = ("evaluate", "--cohort", cohort.folder, "--weights", weights_folder, other, tmp_path / "other")
+        result = said(*call, option, tmp_path / place)
+
+        assert isinstance(result.exception, ConfigError)
+        assert f"Nothing can be written into {tmp_path / place}" in str(result.exception)
+        assert result.exception.hint
+    assert stand_in.asked == 0
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_the_card_is_left_alone_when_nothing_was_measured(cohort, own_weights, tmp_path):
+    write_cohort(cohort.folder, cohort.card, [cohort.cases[2]])
+    before = read_card(own_weights)
+
+    result = said(
+        "evaluate", "--cohort", cohort.folder, "--weights", own_weights, "--out", tmp_path / "out", "--record"
+    )
+
+    assert result.exit_code == 1
+    assert "Nothing was measured: the card stays as it is." in result.output
+    assert read_card(own_weights) == before
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "compare"])
+def test_without_the_extra_packages_there_is_a_sentence(monkeypatch, cohort, weights_folder, tmp_path, verb):
+    monkeypatch.setattr("ichnode.cli.context.find_spec", lambda _name: None)
+    call = {
+        "evaluate": ("evaluate", "--weights", weights_folder, "--out", tmp_path / "out"),
+        "compare": ("weights", "compare", weights_folder, weights_folder),
+    }[verb]
+
+    result = said(*call, "--cohort", cohort.folder)
+
+    assert isinstance(result.exception, ConfigError)
+    assert "ichnode[train]" in result.exception.hint
+
+
 def test_a_split_without_a_case_is_a_sentence(cohort, weights_folder, tmp_path):
     call = ("evaluate", "--cohort", cohort.folder, "--weights", weights_folder, "--out", tmp_path, "--split", "test")
 
@@ -97,7 +163,25 @@ def test_verify_tells_a_damaged_set_from_a_whole_one(own_weights):
 def test_compare_finds_no_difference_between_a_set_and_itself(stand_in, cohort, weights_folder):
     result = said("weights", "compare", weights_folder, weights_folder, "--cohort", cohort.folder, "--json")
 
+    assert result.exit_code == 1  # "short" cannot be measured
+    assert result.stderr.count("short left out by ") == 2
     (rows,) = json.loads(result.stdout).values()
     assert {row["label"] for row in rows} == {"Dice", "volume error", "HD95", "found without a bleed"}
     assert all((row["difference"], row["p"], row["first_wins"], row["second_wins"]) == (0, None, 0, 0) for row in rows)
     assert stand_in.asked == 2  # the second set is the first one: its answers are known
+
+
+def test_compare_of_cases_that_all_were_measured_is_well(stand_in, cohort, weights_folder):
+    write_cohort(cohort.folder, cohort.card, cohort.cases[:2])
+
+    assert said("weights", "compare", weights_folder, weights_folder, "--cohort", cohort.folder).exit_code == 0
+    assert stand_in.asked == 2
+
+
+def test_compare_opens_both_sets_before_it_measures(stand_in, cohort, weights_folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+
+    result = said("weights", "compare", weights_folder, tmp_path / "empty", "--cohort", cohort.folder)
+
+    assert isinstance(result.exception, ConfigError)
+    assert stand_in.asked == 0

@@ -31,6 +31,14 @@ def test_volume_errors_are_absolute_and_their_bias_is_not(measured):
     assert seen.agreement.bias.value == pytest.approx(0)
 
 
+def test_nothing_found_where_no_brain_was_seen_is_no_clean_head(measured):
+    cases = [measured(str(ml), labelled_ml=0, found_ml=ml, flags=("QF_STRIP",)) for ml in (0.0, 0.2)]
+
+    seen = bleedless_of([*cases, measured("clean", labelled_ml=0, found_ml=0.0)])
+
+    assert (seen.clean.hits, seen.clean.of, seen.undetermined) == (1, 3, 1)
+
+
 def test_heads_without_a_bleed_count_apart(measured):
     cases = [measured("bleeds"), *(measured(str(ml), labelled_ml=0, found_ml=ml) for ml in (0.0, 0.5, 0.6))]
 
@@ -78,20 +86,34 @@ def test_network_volume_model_and_bat_stand_side_by_side_and_are_compared_in_pai
 
 
 def test_a_case_without_a_score_is_left_out_of_that_predictor_alone_and_it_is_said(measured):
-    cases = known(measured)
-    cases += [measured("late", outcome=False, bat=Bat(low=1, high=3)), measured("missed", outcome=True, expansion=None)]
+    seen = expansion_of([*known(measured), measured("late", outcome=False, bat=Bat(low=1, high=3))], TRAIN, 0.5)
 
-    seen = expansion_of(cases, TRAIN, 0.5)
+    assert [one.n for one in seen.predictors] == [11, 11, 10]
+    assert [one.n for one in seen.comparisons] == [11, 10, 10]
+    assert any("BAT score: 1 of 11 left out, their score is an interval" in note for note in seen.notes)
 
-    assert [one.n for one in seen.predictors] == [11, 12, 11]
-    assert [one.n for one in seen.comparisons] == [11, 10, 11]
-    assert "Network: 1 of 12 left out, nothing was found in them." in seen.notes
-    assert "BAT score: 1 of 12 left out, their score is an interval, since the onset is unknown." in seen.notes
+
+def test_a_missed_bleed_scores_0_and_counts_against_the_network_but_is_no_probability(measured):
+    cases = [*known(measured), measured("missed", outcome=True, expansion=None, found_ml=0.0, dice=0.0)]
+
+    network = expansion_of(cases, TRAIN, 0.5).predictors[0]
+
+    assert (network.n, network.diagnosis.sensitivity.hits, network.diagnosis.sensitivity.of) == (11, 3, 5)
+    assert network.auc.value == pytest.approx((3 * 6 + 5.5) / 30)
+    assert network.calibration.n == sum(part.observed.of for part in network.bins) == 10
+    assert any("nothing was found in 1 of 11; they score 0" in note for note in expansion_of(cases, TRAIN, 0.5).notes)
+
+
+HAIR = zip([0.06, 2.367, 2.3670000001, 14.652, 26.105, 59.019, 65.35, 80.048, 23255.9, 90.0], "0101111111", strict=True)
 
 
 @pytest.mark.parametrize(
     ("train", "why"),
-    [([], "too few"), ([Baseline(labelled_ml=9.0 + i, outcome=True) for i in range(20)], "same outcome")],
+    [
+        ([], "too few"),
+        ([Baseline(labelled_ml=9.0 + i, outcome=True) for i in range(20)], "same outcome"),
+        ([Baseline(labelled_ml=ml, outcome=had == "1") for ml, had in HAIR], "but for a hair"),
+    ],
 )
 def test_a_volume_model_that_cannot_be_fitted_is_missing_with_its_reason(measured, train, why):
     seen = expansion_of(known(measured), train, 0.5)

@@ -8,7 +8,6 @@ from sklearn.metrics import brier_score_loss
 
 from ichnode.evaluate.calibration import calibration, calibration_bins
 from ichnode.evaluate.logistic import NoFit, fit_level, fit_logistic
-from ichnode.evaluate.volume_model import fit_volume_model
 
 
 def cohort(seed, n=120, *, slope=0.04):
@@ -23,21 +22,21 @@ def test_the_volume_model_is_that_of_statsmodels(seed, slope):
     design = sm.add_constant(volumes_ml)
     theirs = sm.Logit(outcomes.astype(float), design).fit(disp=False, tol=1e-12, method="newton", maxiter=100)
 
-    ours = fit_volume_model(outcomes, volumes_ml)
+    ours = fit_logistic(outcomes, volumes_ml)
 
-    assert (ours.fit.intercept, ours.fit.slope) == pytest.approx(tuple(theirs.params), rel=1e-6)
-    assert (ours.fit.intercept_se, ours.fit.slope_se) == pytest.approx(tuple(theirs.bse), rel=1e-5)
-    assert (ours.fit.slope_low, ours.fit.slope_high) == pytest.approx(tuple(theirs.conf_int()[1]), rel=1e-5)
-    assert ours.fit.log_likelihood == pytest.approx(theirs.llf)
+    assert (ours.intercept, ours.slope) == pytest.approx(tuple(theirs.params), rel=1e-6)
+    assert (ours.intercept_se, ours.slope_se) == pytest.approx(tuple(theirs.bse), rel=1e-5)
+    assert (ours.slope_low, ours.slope_high) == pytest.approx(tuple(theirs.conf_int()[1]), rel=1e-5)
+    assert ours.log_likelihood == pytest.approx(theirs.llf)
     assert ours.probability(volumes_ml) == pytest.approx(theirs.predict(design))
-    assert (ours.fit.n, ours.fit.events) == (120, outcomes.sum())
+    assert (ours.n, ours.events) == (120, outcomes.sum())
 
 
 def test_a_steep_but_overlapping_cohort_still_has_its_maximum():
     volumes_ml = np.array([1, 2, 3, 4, 5, 6, 400, 401.0])
     outcomes = np.array([0, 0, 0, 1, 0, 1, 1, 1])
 
-    fit = fit_volume_model(outcomes, volumes_ml).fit
+    fit = fit_logistic(outcomes, volumes_ml)
 
     score = outcomes - fit.probability(volumes_ml)
     assert (score.sum(), score @ volumes_ml) == pytest.approx((0, 0), abs=1e-6)
@@ -55,7 +54,18 @@ def test_a_steep_but_overlapping_cohort_still_has_its_maximum():
     ],
 )
 def test_a_cohort_without_a_maximum_says_why(outcomes, volumes_ml, why):
-    assert fit_volume_model(outcomes, volumes_ml) is why
+    assert fit_logistic(outcomes, volumes_ml) is why
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "volumes_ml"),
+    [
+        ("010111111111", [0.8, 1.0, 1.000000001, 2.4, 5.2, 22.6, 24.4, 90.4, 144.3, 309.7, 1016.4, 22049.9]),
+        ("010111111", [0.06, 2.367, 2.3670000001, 14.652, 26.105, 59.019, 65.35, 80.048, 23255.914]),
+    ],
+)
+def test_a_cohort_that_overlaps_by_less_than_can_be_computed_says_so(outcomes, volumes_ml):
+    assert fit_logistic([one == "1" for one in outcomes], volumes_ml) is NoFit.UNSTABLE
 
 
 def test_cases_that_overlap_by_one_pair_are_not_separated():
@@ -134,6 +144,16 @@ def test_the_level_of_chances_that_are_wildly_wrong_is_found():
     shift, _ = fit_level([False, True, False, True], [13.0] * 4)
 
     assert shift == pytest.approx(-13, abs=1e-6)
+
+
+def test_the_level_of_chances_that_are_all_but_certain_is_found():
+    log_odds = np.array([12.9, 13.8, -13.8, -13.8, -13.1, -13.8, 13.8, -13.8, 9.9])
+    outcomes = np.arange(9) > 0
+
+    shift, error = fit_level(outcomes, log_odds)
+
+    assert expit(log_odds + shift).sum() == pytest.approx(8)
+    assert np.isfinite(error)
 
 
 def test_bins_hold_every_case_once_and_equal_chances_stay_together():

@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[3]
 
 @pytest.fixture(scope="session")
 def shipped() -> Path:
-    return REPOSITORY / "weights" / "ich-first"
+    return REPOSITORY / "weights" / "ich-zhong2021"
 
 
 @pytest.fixture(scope="session")

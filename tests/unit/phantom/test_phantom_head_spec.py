@@ -39,6 +39,33 @@ def test_options_of_the_scan_change_nothing_of_head_and_bleed():
         assert replace(tilted, tilt_deg=0.0, unequal=False, thickness_mm=5.0) == straight
 
 
+def test_fewer_vendors_change_nothing_but_the_vendor():
+    for seed in range(50):
+        drawn = draw_spec(seed, followup=True, craniotomy_share=0.3)
+        chosen = draw_spec(seed, followup=True, craniotomy_share=0.3, vendors=("Philips",))
+
+        assert chosen == replace(drawn, vendor="Philips")
+
+
+def test_no_vendor_at_all_is_refused():
+    with pytest.raises(ConfigError, match="No vendor") as caught:
+        draw_spec(1, vendors=())
+    assert "Philips" in caught.value.hint
+
+
+def test_a_vendor_that_is_not_known_is_refused_even_if_another_is_drawn():
+    for seed in range(8):
+        with pytest.raises(ConfigError, match="vendor 'Acme'"):
+            draw_spec(seed, vendors=("GE", "Acme"))
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["bleed_share", "craniotomy_share"])
+def test_what_is_no_share_is_refused(name, share):
+    with pytest.raises(ConfigError, match="share"):
+        draw_spec(1, **{name: share})
+
+
 def test_the_population_is_varied():
     specs = [draw_spec(seed, bleed_share=0.8) for seed in range(400)]
     bleeds = [spec for spec in specs if spec.volume_ml is not None]
@@ -79,5 +106,23 @@ def test_splits_get_their_shares_of_any_stretch_of_seeds():
     assert len({one.name for one in group}) == 20
     with pytest.raises(ConfigError, match="no split 'dev'"):
         members([], {"dev": 1.0})
-    with pytest.raises(ConfigError, match="positive"):
-        members([], {"train": 0.0})
+
+
+@pytest.mark.parametrize("share", [0.0, -0.5, float("nan"), float("inf"), float("-inf")])
+def test_shares_that_are_none_are_refused(share):
+    with pytest.raises(ConfigError, match="positive numbers"):
+        members([], {"train": share})
+    if share:
+        with pytest.raises(ConfigError, match="positive numbers"):
+            members([], {"val": 1.0, "train": share})
+
+
+def test_markers_that_the_bleed_has_no_room_for_are_refused_not_left_out():
+    with pytest.raises(ConfigError, match="no room for swirl"):
+        draw_spec(3, markers=frozenset({"swirl"}), volume_ml=2.0)
+
+
+def test_without_a_volume_one_is_taken_that_all_wanted_markers_fit_in():
+    for seed in range(20):
+        spec = draw_spec(seed, markers=frozenset({"swirl", "heterogeneous", "satellite"}))
+        assert spec.markers == {"swirl", "heterogeneous", "satellite"}

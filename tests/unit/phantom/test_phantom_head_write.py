@@ -16,14 +16,14 @@ from typer.testing import CliRunner
 
 from ichnode.cli.phantom import phantom as verb
 from ichnode.cohort.read import read_case
-from ichnode.cohort.table import read_cohort
+from ichnode.cohort.table import read_cohort, write_cohort
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.values import Flag
 from ichnode.image.load import load_series, read_datasets
 from ichnode.image.prepare import PRESETS, prepare
 from ichnode.phantom.dicom import images
 from ichnode.phantom.make import make_phantom
-from ichnode.phantom.population import CARD
+from ichnode.phantom.population import CARD, members, write_population
 from ichnode.phantom.spec import PhantomSpec
 from ichnode.phantom.vendors import VENDORS
 from ichnode.phantom.write import case_of, ensure_phantom, write_phantom
@@ -166,9 +166,64 @@ def test_the_command_makes_a_cohort_and_goes_on_where_it_was_cut(tmp_path):
     assert read_case(cohort.cases[0], cohort.card).bleed.sum() == 0
 
 
+def ask(folder, *words):
+    app = typer.Typer()
+    app.command()(verb)
+    small = ["--matrix", "128", "--thickness", "10", "--bleed", "0", "--jobs", "1"]
+    return CliRunner().invoke(app, ["--out", str(folder), *small, *words])
+
+
+def test_phantoms_of_an_earlier_run_are_told_and_kept_out_of_the_table(tmp_path):
+    ask(tmp_path, "--count", "3")
+
+    said = ask(tmp_path, "--count", "1", "--seed", "2").stdout
+    told = json.loads(ask(tmp_path, "--count", "1", "--seed", "2", "--json").stdout)
+
+    assert "2 of an earlier run lie there too, not in the table: phantom-000001, phantom-000003." in said
+    assert told["left_over"] == ["phantom-000001", "phantom-000003"]
+    assert [case.name for case in read_cohort(tmp_path).cases] == ["phantom-000002"]
+
+
+def test_a_cut_run_leaves_no_table_of_other_phantoms(tmp_path):
+    group = members([PhantomSpec(seed=1, matrix=128, thickness_mm=10)], {"train": 1.0})
+    list(write_population(group, tmp_path, jobs=1))
+
+    cut = write_population(members([replace(group[0].spec, matrix=256)], {"train": 1.0}), tmp_path, jobs=1)
+    next(cut)
+    cut.close()
+
+    assert not (tmp_path / "cohort.csv").exists()
+
+
+def test_another_cohort_is_not_overwritten(tmp_path):
+    write_cohort(tmp_path, CARD.model_copy(update={"source": "a hospital"}), [])
+
+    answer = ask(tmp_path, "--count", "1")
+
+    assert isinstance(answer.exception, ConfigError)
+    assert "is another cohort" in str(answer.exception)
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    answer = ask(tmp_path / "file" / "out", "--count", "1")
+
+    assert isinstance(answer.exception, ConfigError)
+    assert answer.exception.hint
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
-    [(["--markers", "spot"], "marker"), (["--split", "train"], "share"), (["--vendors", "Acme"], "vendor")],
+    [
+        (["--markers", "spot"], "marker"),
+        (["--markers", "none,swirl"], "marker 'none'"),
+        (["--split", "train"], "share"),
+        (["--split", "train=nan"], "positive numbers"),
+        (["--split", "train=1,train=2"], "two shares"),
+        (["--vendors", "Acme"], "vendor"),
+        (["--vendors", ""], "No vendor"),
+    ],
 )
 def test_the_command_names_what_is_wrong(words, why, tmp_path):
     app = typer.Typer()
