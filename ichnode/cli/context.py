@@ -92,7 +92,7 @@ def queue(config: Config) -> Iterator[Database]:
 def need_extra(module: str, what: str) -> None:
     """Raises ConfigError where ``module``, one of the extra "train", is not installed; ``what`` begins the sentence."""
     if find_spec(module) is None:
-        hint = "Install them: pip install 'ichnode[train]'."
+        hint = "Install them, in the checkout: pip install --constraint deploy/constraints.txt '.[train]'"
         raise ConfigError(f"{what} needs packages that a node alone does not have ({module}).", hint=hint)
 
 

@@ -79,6 +79,9 @@ def evaluate(
         ERR.print("Nothing was measured: the card stays as it is.", style="bold red", markup=False)
     for result in results:
         _tell(result)
+    if network.card.expansion != "trained" and any(result.expansion for result in results):
+        words = "The network's expansion was not trained on patients: what its AUC says of patients is nothing."
+        OUT.print(words, style="yellow", markup=False, soft_wrap=True)
     OUT.print(f"{out / 'evaluation.html'}", markup=False, soft_wrap=True)
     raise typer.Exit(Exit.NO if any(result.excluded or result.unfitted for result in results) else Exit.OK)
 

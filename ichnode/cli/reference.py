@@ -91,4 +91,5 @@ def _default(parameter: Any, kind: type) -> str:
         return parameter.show_default
     if kind is bool:
         return f"`{parameter.opts[0]}`" if parameter.default else ""
-    return f"`{parameter.default}`" if parameter.default else f"`${parameter.envvar}`" if parameter.envvar else ""
+    is_set = parameter.default not in (None, "", [], ())
+    return f"`{parameter.default}`" if is_set else f"`${parameter.envvar}`" if parameter.envvar else ""

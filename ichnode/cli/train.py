@@ -88,7 +88,8 @@ def _say(result: "Trained", out: Path, as_json: bool) -> None:
     if as_json:
         print_json(asdict(result))
     elif result.finished:
-        OUT.print(f"Trained: {out}, weights of epoch {result.best_epoch}. {waited}", markup=False, soft_wrap=True)
+        chosen = f"weights of epoch {result.best_epoch}, which the validation gave {result.best:.3f}"
+        OUT.print(f"Trained: {out}, {chosen}. {waited}", markup=False, soft_wrap=True)
     else:
         text = f"Stopped after step {result.step}; the same command goes on from there. {waited}"
         OUT.print(text, markup=False, soft_wrap=True)

@@ -18,6 +18,8 @@ from ichnode.evaluate.page import Shown
 
 COLUMNS: Final = 6
 TILE_IN: Final = (1.7, 2.25)  # width and height of a case with its words
+BAR_MM: Final = 10  # the scale of outlines without pixels, which fill their tile
+MARGIN_MM: Final = 4.0
 LABELLED, FOUND = "#4fc3f7", "#ffb300"  # as on the page
 
 
@@ -44,14 +46,25 @@ def write_sheet(groups: Sequence[Shown], path: Path, *, pixels: bool) -> None:
 
 def _draw(axes: Axes, case: Measured, *, pixels: bool) -> None:
     picture = case.picture
-    if pixels:
-        grey = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.png))))
-        axes.imshow(grey, cmap="gray", vmin=0, vmax=255, extent=(0, picture.width_mm, picture.height_mm, 0))
-    axes.set(xlim=(0, picture.width_mm), ylim=(picture.height_mm, 0), aspect="equal")
+    drawn = []
     for path, colour, dash in ((picture.labelled, LABELLED, "-"), (picture.found, FOUND, "--")):
         for line in path.split("Z")[:-1]:
             x, y = np.array(re.findall(r"[\d.-]+", line), np.float64).reshape(-1, 2).T
-            axes.plot(np.append(x, x[0]), np.append(y, y[0]), dash, color=colour, lw=0.8)
+            drawn += axes.plot(np.append(x, x[0]), np.append(y, y[0]), dash, color=colour, lw=0.8)
+    middle = np.array((picture.width_mm, picture.height_mm)) / 2
+    reach = middle
+    if pixels:
+        grey = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.png))))
+        axes.imshow(grey, cmap="gray", vmin=0, vmax=255, extent=(0, picture.width_mm, picture.height_mm, 0))
+    elif drawn:
+        points = np.concatenate([one.get_xydata() for one in drawn])
+        middle = (points.min(axis=0) + points.max(axis=0)) / 2
+        reach = np.full(2, (np.ptp(points, axis=0).max() / 2 + MARGIN_MM))
+        left, bottom = middle + (-1, 1) * reach
+        axes.plot((left, left + BAR_MM), (bottom, bottom), color="black", lw=1.5, clip_on=False)
+        axes.text(left, bottom - 1, f"{BAR_MM} mm", fontsize=5.5)
+    (left, top), (right, bottom) = middle - reach, middle + reach
+    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
     axes.set_axis_off()
     dice = "" if case.dice is None else f"  Dice {case.dice:.2f}"
     axes.set_title(

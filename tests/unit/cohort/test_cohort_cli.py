@@ -99,7 +99,7 @@ def test_a_node_without_the_training_packages_is_told_which_to_install(tmp_path,
 
     assert isinstance(answer.exception, ConfigError)
     assert str(answer.exception) == "A cohort needs packages that a node alone does not have (nibabel)."
-    assert "ichnode[train]" in answer.exception.hint
+    assert "'.[train]'" in answer.exception.hint
     assert ask(command, "--help").exit_code == 0
 
 

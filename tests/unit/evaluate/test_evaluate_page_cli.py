@@ -129,7 +129,7 @@ def test_without_the_extra_packages_there_is_a_sentence(monkeypatch, cohort, wei
     result = said(*call, "--cohort", cohort.folder)
 
     assert isinstance(result.exception, ConfigError)
-    assert "ichnode[train]" in result.exception.hint
+    assert "'.[train]'" in result.exception.hint
 
 
 def test_a_split_without_a_case_is_a_sentence(cohort, weights_folder, tmp_path):

@@ -172,7 +172,7 @@ def test_the_guide_says_what_plane2026_differs_in():
 
 
 def test_the_recipe_that_the_guide_shows_is_one(tmp_path):
-    (text,) = re.findall(r"^```toml\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+    (text,) = re.findall(r"^```text\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
     path = tmp_path / "shown.toml"
     path.write_text(text, encoding="utf-8")
 
