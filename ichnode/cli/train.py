@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 def train(
     cohort: Annotated[
         list[Path],
-        typer.Option(exists=True, file_okay=False, help="A prepared cohort, or what was made of it. Repeatable."),
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="A prepared cohort, or the folder that `cohort prepare` wrote. Repeatable.",
+        ),
     ],
     out: Annotated[Path, typer.Option(file_okay=False, help="Where weights, card, curve and checkpoint go.")],
     recipe: Annotated[str, typer.Option(help=f"A recipe: {', '.join(recipe_names())}, or a TOML file.")] = PUBLISHED,

@@ -73,7 +73,9 @@ class PhantomSpec:
             if not low <= value <= high:
                 raise ConfigError(f"A {name} of {value:g} is out of range.", hint=f"It lies in {low:g} to {high:g}.")
         if self.matrix not in MATRICES:
-            raise ConfigError(f"A matrix of {self.matrix} is not offered.", hint=f"One of {MATRICES}.")
+            raise ConfigError(
+                f"A matrix of {self.matrix} is not offered.", hint=f"One of {', '.join(map(str, MATRICES))}."
+            )
         if self.volume_ml is None and (self.markers or self.growth_ml is not None):
             raise ConfigError("A head without a bleed has neither markers nor growth.", hint="Set a volume.")
 

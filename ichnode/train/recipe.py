@@ -1,5 +1,6 @@
 """A training recipe: every figure of it a field of one TOML file."""
 
+import json
 import math
 import tomllib
 from importlib import resources
@@ -15,7 +16,7 @@ _BUILT_IN: Final = resources.files("ichnode.train") / "recipes"
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Schedule(_Part):
@@ -107,7 +108,8 @@ def read_recipe(name_or_path: str) -> Recipe:
     built_in = name_or_path in recipe_names()
     path = _BUILT_IN / f"{name_or_path}.toml" if built_in else Path(name_or_path)
     try:
-        recipe = Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        recipe = Recipe.model_validate_json(json.dumps(values, default=str))  # as JSON an array may be a tuple
     except OSError as error:
         raise ConfigError(
             f"There is no recipe {name_or_path}: {error.strerror}.",

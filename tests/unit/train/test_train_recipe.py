@@ -55,6 +55,7 @@ def test_what_a_file_leaves_out_is_as_published(tmp_path):
     ("text", "field"),
     [
         ("epochs = 0", "epochs"),
+        ('epochs = "1"', "epochs"),
         ('name = "Über"', "name"),
         ("[loss]\ndise = 9", "loss.dise"),
         ("[augmentation]\nscale = 0.6", "augmentation.scale"),
