@@ -8,9 +8,10 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from ichnode.domain.errors import Rejected
+from ichnode.domain.flags import Doubt, Flag
 from ichnode.domain.outputs import OutputFile, Reference
 from ichnode.domain.states import JobState
-from ichnode.domain.values import Expansion, Findings, Flag, Prediction, Volume
+from ichnode.domain.values import Expansion, Findings, Prediction, Volume
 from ichnode.findings.measure import largest_components, measure
 from ichnode.image.load import load_series, read_datasets
 from ichnode.image.prepare import PRESETS, prepare
@@ -70,7 +71,8 @@ def find(volume: Volume, network: Network, *, untrained_expansion: bool = False)
     probability = resample(prediction.probability, prediction.geometry, volume.geometry, fill=0.0)
     mask = largest_components(probability >= network.card.threshold, volume.geometry, network.card.min_component_ml)
     expansion = _expansion(prediction, network.card, untrained_expansion) if mask.any() else None
-    return measure(volume, mask, prediction.model, expansion, prepared.flags)
+    doubts = [Doubt(flag=flag) for flag in prepared.flags - volume.flags]
+    return measure(volume, mask, prediction.model, expansion, doubts)
 
 
 def analyse(

@@ -17,7 +17,8 @@ from ichnode.cohort.read import followup_ml, read_case, read_followup
 from ichnode.cohort.sheet import Tile, tile_of
 from ichnode.cohort.table import Card, Case, Cohort
 from ichnode.domain.errors import BadGeometry, Rejected, Retryable
-from ichnode.domain.values import Flag, Volume
+from ichnode.domain.flags import Flag
+from ichnode.domain.values import Volume
 from ichnode.findings.expansion import expanded
 from ichnode.image.strip import brain_mask
 

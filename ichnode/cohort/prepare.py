@@ -13,7 +13,7 @@ from ichnode.cohort.prepared import INDEX_FILE, Entry, Prepared, is_whole, read_
 from ichnode.cohort.read import outcome_of, read_case, source_digest
 from ichnode.cohort.table import CARD_FILE, TABLE_FILE, Card, Case, Cohort, read_cohort, write_card
 from ichnode.domain.errors import ConfigError, Rejected, Retryable
-from ichnode.domain.values import Flag
+from ichnode.domain.flags import Flag
 from ichnode.image.prepare import PRESETS, window
 from ichnode.image.resample import resample
 

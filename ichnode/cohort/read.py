@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from ichnode.cohort.table import Card, Case, Spacing
 from ichnode.domain.errors import BadGeometry, Rejected, Retryable
+from ichnode.domain.flags import Flag
 from ichnode.domain.geometry import Geometry
-from ichnode.domain.values import Flag, FrameSource, Volume
+from ichnode.domain.values import FrameSource, Volume
 from ichnode.findings.expansion import expanded
 from ichnode.image.load import AIR_HU, MIN_AIR, MIN_AXIAL, MIN_SLICES, THICKNESS_MM, load_series, read_datasets
 from ichnode.image.pixels import PADDING_HU

@@ -14,7 +14,9 @@ class ObjectKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputFile:
-    """One object on disk, checked and final. ``path`` is relative to the store; ``number`` orders the SC."""
+    """One object on disk, checked and final. ``path`` is relative to the store; ``number`` orders the SC.
+    ``profiles``: for which destinations it was made, by the names of their output profiles.
+    """
 
     kind: ObjectKind
     number: int
@@ -23,6 +25,7 @@ class OutputFile:
     series_instance_uid: str
     path: str
     sha256: str
+    profiles: tuple[str, ...] = ("default",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

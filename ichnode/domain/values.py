@@ -1,26 +1,16 @@
 """What travels from room to room while one series is analysed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ichnode.domain.errors import BadGeometry
+from ichnode.domain.flags import Doubt, Flag
+from ichnode.domain.followup import Growth
 from ichnode.domain.geometry import Geometry
-
-
-class Flag(StrEnum):
-    """A doubt about the result that its reader must know. The name is the code in SR, the value what it means."""
-
-    QF_THICK = "Slice thickness outside validated range"
-    QF_UNEQUAL = "Non-uniform slice spacing"
-    QF_TILT = "Gantry tilt"
-    QF_MISSING = "Missing slices"
-    QF_TOUCH = "Segmentation touches volume border"
-    QF_STRIP = "Brain extraction doubtful, whole head used"
-    QF_FIELD = "Brain exceeds network field of view"
-    QF_HEADER = "Image header repaired"
+from ichnode.domain.markers import Bat, Marker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,24 +80,88 @@ class Expansion:
     trained_on_patients: bool
 
 
+class Laterality(StrEnum):
+    """On which side of the brain most of a haematoma lies, as the patient has it."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    BILATERAL = "both sides"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """The extent of a haematoma as it is measured by hand, mm and mL.
+
+    ``a_mm``: largest diameter in the slice of the largest area; ``b_mm``: largest diameter across it; ``c_mm``: height
+    of the slices, counted by their share of the largest area. ``abc2_ml`` = A·B·C/2. ``diameter_mm``: the largest
+    in-plane diameter of any slice, ``diameter_slice`` its index. Source: Kothari et al., Stroke 1996;27:1304.
+    """
+
+    a_mm: float
+    b_mm: float
+    c_mm: float
+    diameter_mm: float
+    diameter_slice: int
+
+    @property
+    def abc2_ml(self) -> float:
+        """The volume by ABC/2, mL; it overestimates."""
+        return self.a_mm * self.b_mm * self.c_mm / 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesion:
+    """One connected part of a haematoma, ``number`` from 1 by falling volume.
+
+    ``tracking_uid``: of the same part in an earlier scan; None: this is the first that is known of it.
+    """
+
+    number: int
+    volume_ml: float
+    hu_mean: float
+    hu_sd: float
+    tracking_uid: str | None = None
+    tracking_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Onset:
+    """Hours from the first symptom to the CT, and who says so."""
+
+    hours: float
+    source: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Findings:
     """What is said about one series, measured on its own grid and its own HU.
 
-    ``mask`` (Z, Y, X) bool. ``hu_mean`` and ``hu_sd`` are None when nothing was found. ``key_slice`` is the index of
+    ``labels`` (Z, Y, X) uint16: the number of the lesion at each voxel, 0 outside.
+    ``hu_mean``, ``hu_sd``, ``size`` and ``laterality`` are None when nothing was found. ``key_slice`` is the index of
     the slice with the largest area, of the middle slice when nothing was found. ``expansion`` is None unless the
-    weights may speak of it.
+    weights may speak of it. ``growth`` is None without an earlier scan.
     """
 
-    mask: NDArray[np.bool_]
+    labels: NDArray[np.uint16]
+    lesions: tuple[Lesion, ...]
     volume_ml: float
     hu_mean: float | None
     hu_sd: float | None
     key_slice: int
-    components: int
     model: ModelIdentity
+    size: Size | None = None
+    laterality: Laterality | None = None
+    markers: tuple[Marker, ...] = ()
+    onset: Onset | None = None
+    bat: Bat | None = None
     expansion: Expansion | None = None
-    flags: frozenset[Flag] = field(default_factory=frozenset)
+    growth: Growth | None = None
+    doubts: tuple[Doubt, ...] = ()
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """(Z, Y, X) bool: all lesions."""
+        return self.labels > 0
 
     @property
     def present(self) -> bool:
@@ -115,6 +169,16 @@ class Findings:
         return bool(self.volume_ml > 0)
 
     @property
+    def flags(self) -> frozenset[Flag]:
+        """The kinds of doubt."""
+        return frozenset(doubt.flag for doubt in self.doubts)
+
+    @property
     def undetermined(self) -> bool:
         """Whether nothing was found by a network that did not see a brain: that is no negative result."""
         return not self.present and Flag.QF_STRIP in self.flags
+
+    @property
+    def hu_cv(self) -> float | None:
+        """Coefficient of variation of the HU: their standard deviation as a share of their mean."""
+        return None if self.hu_mean is None or self.hu_sd is None or self.hu_mean <= 0 else self.hu_sd / self.hu_mean

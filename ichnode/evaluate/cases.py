@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from ichnode.analyse import Network, find
 from ichnode.cohort.read import Labelled, outcome_of, read_case
 from ichnode.cohort.table import Card, Case
-from ichnode.domain.values import Flag
+from ichnode.domain.flags import Flag
+from ichnode.domain.markers import Bat
 from ichnode.evaluate.agreement import dice, surface_distances
 from ichnode.evaluate.pictures import Picture, picture_of
-from ichnode.findings.bat import Bat, bat_score
+from ichnode.findings.bat import bat_score
 from ichnode.findings.markers import blend, hypodensity
 
 

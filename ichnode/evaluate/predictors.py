@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
+from ichnode.domain.markers import HIGH_RISK
 from ichnode.evaluate.calibration import Bin, Calibration, calibration, calibration_bins
 from ichnode.evaluate.cases import Baseline, Measured
 from ichnode.evaluate.logistic import LogisticFit, fit_logistic
 from ichnode.evaluate.proportions import Diagnosis, confusion, diagnosis
 from ichnode.evaluate.roc import Auc, AucDifference, Curve, auc, compare_aucs, roc_curve, youden
-from ichnode.findings.bat import HIGH_RISK
 
 LEAST_FOR_A_FIT: Final = 10  # cases; a line through fewer is noise
 MISSED: Final = 0.0  # the network's score of a bleed that it did not find: the node would say nothing of expansion

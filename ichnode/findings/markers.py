@@ -3,8 +3,6 @@
 Never from the network's input, which has lost all that is darker than the mean brain.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 import numpy as np
@@ -12,6 +10,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from ichnode.domain.geometry import Geometry
+from ichnode.domain.markers import Focus, Marker, MarkerName
 from ichnode.findings.marker_rules import MarkerRules
 from ichnode.findings.sections import (
     Hu,
@@ -29,33 +28,6 @@ from ichnode.findings.sections import (
 
 PASSED: Final = 0.8  # of the whole step lies within its width, as width is told between 10 and 90 %
 RULES: Final = MarkerRules()
-
-
-class MarkerName(StrEnum):
-    """The markers that can be read. The value is the name in words."""
-
-    HYPODENSITY = "hypodensity"
-    BLEND = "blend sign"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Focus:
-    """Where a marker is seen: slice, centre in the patient (LPS, mm), area, and HU by which it is darker."""
-
-    slice_index: int
-    position_mm: tuple[float, float, float]
-    area_mm2: float
-    contrast_hu: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Marker:
-    """Whether a marker is ``present`` (None: cannot be told), why, and the places that show it, largest first."""
-
-    name: MarkerName
-    present: bool | None
-    reason: str
-    foci: tuple[Focus, ...] = ()
 
 
 def hypodensity(mask: Mask, hu: Hu, geometry: Geometry, rules: MarkerRules = RULES) -> Marker:

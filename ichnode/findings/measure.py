@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ichnode.domain.errors import BadGeometry
+from ichnode.domain.flags import Doubt, Flag
 from ichnode.domain.geometry import Geometry
-from ichnode.domain.values import Expansion, Findings, Flag, ModelIdentity, Volume
+from ichnode.domain.values import Expansion, Findings, Lesion, ModelIdentity, Volume
 
 Mask = NDArray[np.bool_]
 
@@ -28,9 +29,7 @@ def largest_components(mask: Mask, geometry: Geometry, min_ml: float) -> Mask:
     _check_shape(mask, geometry)
     box = _box(mask)
     labels, count = _label(mask[box])
-    part_of, slice_of = labels[labels > 0], np.nonzero(labels)[0] + box[0].start
-    part_ml = np.bincount(part_of, weights=geometry.voxel_volumes_ml[slice_of], minlength=count + 1)
-    kept = part_ml >= min_ml
+    kept = _parts_ml(labels, count, box[0].start, geometry) >= min_ml
     kept[0] = False
     result = np.zeros_like(mask)
     result[box] = kept[labels]
@@ -42,28 +41,52 @@ def measure(
     mask: Mask,
     model: ModelIdentity,
     expansion: Expansion | None = None,
-    flags: Iterable[Flag] = (),
+    doubts: Iterable[Doubt] = (),
 ) -> Findings:
     """Measure ``mask`` (Z, Y, X) bool on the volume's own grid and its own HU.
 
-    The flags of the volume, the ``flags`` given, and QF_TOUCH where the mask reaches the border of the volume, are
+    The flags of the volume, the ``doubts`` given, and QF_TOUCH where the mask reaches the border of the volume, are
     joined. Raises BadGeometry for a mask of another shape.
     """
     mask = np.asarray(mask, np.bool_)
     total_ml = volume_ml(mask, volume.geometry)
+    labels, found = lesions(volume, mask)
     hu = np.asarray(volume.hu[mask], np.float64)
-    touch = {Flag.QF_TOUCH} if touches_border(mask) else set()
+    touch = [Doubt(flag=Flag.QF_TOUCH)] if touches_border(mask) else []
+    known = [*doubts, *touch]
+    own = [Doubt(flag=flag) for flag in volume.flags - {doubt.flag for doubt in known}]
     return Findings(
-        mask=mask,
+        labels=labels,
+        lesions=found,
         volume_ml=total_ml,
         hu_mean=float(hu.mean()) if hu.size else None,
         hu_sd=float(hu.std()) if hu.size else None,
         key_slice=int(_voxels_a_slice(mask).argmax()) if hu.size else len(mask) // 2,
-        components=_label(mask[_box(mask)])[1],
         model=model,
         expansion=expansion,
-        flags=volume.flags | frozenset(flags) | touch,
+        doubts=tuple(sorted([*known, *own], key=lambda doubt: doubt.flag.name)),
     )
+
+
+def lesions(volume: Volume, mask: Mask) -> tuple[NDArray[np.uint16], tuple[Lesion, ...]]:
+    """The connected parts of ``mask`` (Z, Y, X) bool by falling volume: (Z, Y, X) their numbers, and what each is."""
+    box = _box(mask)
+    parts, count = _label(mask[box])
+    parts_ml = _parts_ml(parts, count, box[0].start, volume.geometry)
+    order = np.argsort(-parts_ml[1:], kind="stable") + 1
+    number_of = np.zeros(count + 1, np.uint16)
+    number_of[order] = np.arange(1, count + 1)
+    labels = np.zeros(mask.shape, np.uint16)
+    labels[box] = number_of[parts]
+    around = ndimage.find_objects(labels)
+    found = []
+    for number, part in enumerate(order, 1):
+        place = around[number - 1]
+        hu = np.asarray(volume.hu[place][labels[place] == number], np.float64)
+        found.append(
+            Lesion(number=number, volume_ml=float(parts_ml[part]), hu_mean=float(hu.mean()), hu_sd=float(hu.std()))
+        )
+    return labels, tuple(found)
 
 
 def touches_border(mask: Mask) -> bool:
@@ -83,6 +106,13 @@ def _box(mask: Mask) -> tuple[slice, slice, slice]:
 def _label(mask: Mask) -> tuple[NDArray[np.int32], int]:
     labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
     return labels, int(count)
+
+
+def _parts_ml(labels: NDArray[np.int32], count: int, first_slice: int, geometry: Geometry) -> NDArray[np.float64]:
+    """(count + 1,) mL of each part of ``labels``, cut out of the volume at ``first_slice``; 0 for what is no part."""
+    slice_of = np.nonzero(labels)[0] + first_slice
+    parts_ml = np.bincount(labels[labels > 0], weights=geometry.voxel_volumes_ml[slice_of], minlength=count + 1)
+    return np.asarray(parts_ml, np.float64)
 
 
 def _voxels_a_slice(mask: Mask) -> NDArray[np.float64]:

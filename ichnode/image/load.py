@@ -10,8 +10,9 @@ from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
 from ichnode.domain.errors import BadGeometry, Rejected, Retryable
+from ichnode.domain.flags import Flag
 from ichnode.domain.geometry import MIN_GAP_MM, Geometry, Vector
-from ichnode.domain.values import Flag, FrameSource, Volume
+from ichnode.domain.values import FrameSource, Volume
 from ichnode.image.frames import Frame, frames_of
 from ichnode.image.pixels import check_lossless, hounsfield
 

@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ichnode.domain.flags import Flag
 from ichnode.domain.geometry import Geometry, Vector, slice_weights_mm
-from ichnode.domain.values import Flag, NetworkInput, Volume
+from ichnode.domain.values import NetworkInput, Volume
 from ichnode.image.resample import Voxels, overlap_shares, resample
 from ichnode.image.strip import brain_mask
 

@@ -14,8 +14,8 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from ichnode.domain.errors import Rejected
+from ichnode.domain.flags import Flag
 from ichnode.domain.geometry import Geometry, slice_weights_mm
-from ichnode.domain.values import Flag
 
 Mask = NDArray[np.bool_]
 

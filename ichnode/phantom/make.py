@@ -6,8 +6,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ichnode.domain.flags import Flag
 from ichnode.domain.geometry import Geometry, Vector
-from ichnode.domain.values import Flag, FrameSource, Volume
+from ichnode.domain.values import FrameSource, Volume
 from ichnode.phantom.acquire import Acquired, Acquisition, Pose, acquire
 from ichnode.phantom.anatomy import Head, make_head
 from ichnode.phantom.bleed import Lesions, make_lesions

@@ -113,8 +113,35 @@ OUTPUTS: Final = Table(
     Column("series_instance_uid", String(64), nullable=False),
     Column("path", Text, nullable=False, index=True),
     Column("sha256", String(64), nullable=False),
+    Column("profiles", JSON, nullable=False),  # of the destinations it was made for
     Column("created_at", Float, nullable=False),
     Column("purged_at", Float),
+)
+
+RESULTS: Final = Table(  # what a finished analysis measured, in figures; what it says in full stands in its SR
+    "results",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", ForeignKey("jobs.id"), nullable=False, unique=True),
+    Column("acquired_at", Float),  # when the images were taken
+    Column("volume_ml", Float, nullable=False),
+    Column("expansion_probability", Float),  # NULL: the weights may not speak of it
+    Column("expansion_threshold", Float),
+    Column("expansion_trained", Boolean),
+    Column("baseline_job_id", ForeignKey("jobs.id")),  # the earlier result it was compared with
+    Column("growth_ml", Float),
+    Column("growth_percent", Float),
+    Column("expanded", Boolean),
+    Column("facts", JSON, nullable=False),  # markers, doubts and scores, as `show` tells them
+)
+
+ONSETS: Final = Table(  # hours from onset to CT, as a person told them; the newest of a study holds
+    "onsets",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("study_instance_uid", String(64), nullable=False, index=True),
+    Column("hours", Float, nullable=False),
+    Column("at", Float, nullable=False),
 )
 
 DELIVERIES: Final = Table(

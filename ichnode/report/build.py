@@ -9,8 +9,9 @@ from datetime import datetime
 
 from pydicom.dataset import Dataset
 
+from ichnode.domain.flags import Doubt, Flag
 from ichnode.domain.outputs import ObjectKind, Reference
-from ichnode.domain.values import Findings, Flag
+from ichnode.domain.values import Findings
 from ichnode.report.inputs import Context, Installation, Source
 from ichnode.report.sc import build_pictures
 from ichnode.report.seg import build_seg
@@ -39,7 +40,8 @@ def build_result(
     """
     context = Context.of((source.images[0], *source.datasets), installation, at, findings.model)
     grows = findings.expansion if findings.present else None  # what is not there does not grow
-    findings = replace(findings, flags=findings.flags | source.repairs, expansion=grows)
+    repairs = tuple(Doubt(flag=flag) for flag in source.repairs - findings.flags)
+    findings = replace(findings, doubts=(*findings.doubts, *repairs), expansion=grows)
     seg = build_seg(source, findings, context) if findings.present else None
     report = build_result_sr(source, findings, seg, context, predecessors)
     pictures = build_pictures(source, findings, context)

@@ -5,8 +5,8 @@ from typing import Final
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
+from ichnode.domain.flags import Flag
 from ichnode.domain.identity import MANUFACTURER
-from ichnode.domain.values import Flag
 from ichnode.report.uids import uid
 
 # Segmentation: PS3.16 CID 7150, 7159, 4, 7162

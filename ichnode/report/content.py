@@ -8,12 +8,13 @@ from highdicom import sr
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
+from ichnode.domain.flags import Flag
 from ichnode.domain.identity import MANUFACTURER, MODEL_NAME, RESEARCH_NOTICE
-from ichnode.domain.values import Expansion, Findings, Flag, ModelIdentity
+from ichnode.domain.values import Expansion, Findings, Lesion, ModelIdentity
 from ichnode.report import codes
 from ichnode.report.equipment import installation_uid
 from ichnode.report.inputs import Context, Source
-from ichnode.report.seg import TRACKING_IDENTIFIER
+from ichnode.report.seg import tracking_of
 
 CONTAINS: Final = sr.RelationshipTypeValues.CONTAINS
 CONTEXT: Final = sr.RelationshipTypeValues.HAS_ACQ_CONTEXT
@@ -24,7 +25,9 @@ UNTRAINED_NOTE: Final = "Expansion score: network untrained on patient outcomes,
 
 def result_tree(source: Source, findings: Findings, seg: Dataset | None, context: Context) -> Dataset:
     """The root of the report of ``findings``."""
-    groups = [] if seg is None else [_lesion_group(source, findings, seg, context)]
+    groups = []
+    if seg is not None:
+        groups = [_lesion_group(source, findings, lesion, seg, context) for lesion in findings.lesions]
     groups.append(_study_group(source, findings, context))
     comments = [RESEARCH_NOTICE]
     if findings.expansion is not None and not findings.expansion.trained_on_patients:
@@ -75,38 +78,38 @@ def _root(context: Context, procedure: Code, parts: Sequence[Dataset]) -> Datase
     return root
 
 
-def _lesion_group(source: Source, findings: Findings, seg: Dataset, context: Context) -> Iterable[Dataset]:
-    """TID 1411: what is measured on the segment."""
+def _lesion_group(
+    source: Source, findings: Findings, lesion: Lesion, seg: Dataset, context: Context
+) -> Iterable[Dataset]:
+    """TID 1411: what is measured on one segment."""
+    identifier, uid = tracking_of(lesion, context)
     density = [
         sr.Measurement(codes.ATTENUATION, round(value, 1), codes.HOUNSFIELD, derivation=derivation)
-        for value, derivation in ((findings.hu_mean, codes.MEAN), (findings.hu_sd, codes.STANDARD_DEVIATION))
-        if value is not None
+        for value, derivation in ((lesion.hu_mean, codes.MEAN), (lesion.hu_sd, codes.STANDARD_DEVIATION))
     ]
     group: Iterable[Dataset] = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(
-            identifier=TRACKING_IDENTIFIER, uid=context.tracking_uid(TRACKING_IDENTIFIER)
-        ),
-        referenced_segment=_segment(source, findings, seg),
+        tracking_identifier=sr.TrackingIdentifier(identifier=identifier, uid=uid),
+        referenced_segment=_segment(source, findings, lesion, seg),
         finding_category=codes.MORPHOLOGICALLY_ABNORMAL,
         finding_type=codes.HEMORRHAGE,
         finding_sites=[sr.FindingSite(anatomic_location=codes.BRAIN)],
         algorithm_id=_algorithm(findings.model, context),
         measurements=[
-            sr.Measurement(codes.VOLUME, round(findings.volume_ml, 2), codes.MILLILITER, method=codes.VOXEL_SUMMATION),
+            sr.Measurement(codes.VOLUME, round(lesion.volume_ml, 2), codes.MILLILITER, method=codes.VOXEL_SUMMATION),
             *density,
         ],
     )
     return group
 
 
-def _segment(source: Source, findings: Findings, seg: Dataset) -> Any:
+def _segment(source: Source, findings: Findings, lesion: Lesion, seg: Dataset) -> Any:
     """The segment, and the images it was drawn on. highdicom's own way names one frame of a multi-frame image only."""
-    marked = np.flatnonzero(findings.mask.any(axis=(1, 2)))
+    marked = np.flatnonzero((findings.labels == lesion.number).any(axis=(1, 2)))
     images = [
         sr.SourceImageForSegmentation(str(image.SOPClassUID), str(image.SOPInstanceUID), frames or None)
         for image, frames in _images_and_frames(source, marked)
     ]
-    return sr.ReferencedSegment(str(seg.SOPClassUID), str(seg.SOPInstanceUID), 1, source_images=images)
+    return sr.ReferencedSegment(str(seg.SOPClassUID), str(seg.SOPInstanceUID), lesion.number, source_images=images)
 
 
 def _images_and_frames(source: Source, slices: Iterable[int]) -> list[tuple[Dataset, list[int]]]:
@@ -123,6 +126,10 @@ def _images_and_frames(source: Source, slices: Iterable[int]) -> list[tuple[Data
 def _study_group(source: Source, findings: Findings, context: Context) -> Iterable[Dataset]:
     """TID 1501: whether there is a haemorrhage at all, and what is said of its growth."""
     measurements, evaluations = _expansion(findings.expansion)
+    if findings.present:
+        total_ml = round(findings.volume_ml, 2)
+        total = sr.Measurement(codes.VOLUME, total_ml, codes.MILLILITER, method=codes.VOXEL_SUMMATION)
+        measurements = [total, *measurements]
     absence = codes.UNDETERMINED if findings.undetermined else codes.ABSENT
     presence = codes.PRESENT if findings.present else absence
     image, frame = source.images[findings.key_slice], source.volume.sources[findings.key_slice].frame_number

@@ -11,8 +11,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from ichnode.domain.errors import ConfigError, Rejected
+from ichnode.domain.flags import Flag
 from ichnode.domain.outputs import ObjectKind
-from ichnode.domain.values import Flag, ModelIdentity, Volume
+from ichnode.domain.values import ModelIdentity, Volume
 from ichnode.report.stated import raw_value
 from ichnode.report.uids import ENCODER_REVISION, digest, instances_digest, uid
 

@@ -1,4 +1,4 @@
-"""The segmentation object: one binary segment on the matrix and the frames of its source.
+"""The segmentation object: a binary segment a lesion, on the matrix and the frames of its source.
 
 Source: PS3.3 A.51. The comments say where highdicom's own choice does not serve the readers in the field.
 """
@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from ichnode.domain.geometry import Geometry
 from ichnode.domain.identity import MANUFACTURER, MODEL_NAME
 from ichnode.domain.outputs import ObjectKind
-from ichnode.domain.values import Findings, ModelIdentity
+from ichnode.domain.values import Findings, Lesion, ModelIdentity
 from ichnode.report import codes
 from ichnode.report.header import complete
 from ichnode.report.inputs import Context, Source
@@ -22,18 +22,18 @@ from ichnode.report.plane import decimal
 from ichnode.report.stubs import source_stubs
 from ichnode.report.uids import digest
 
-TRACKING_IDENTIFIER: Final = "ICH 1"
 RED: Final = (230, 30, 30)
 
 
 def build_seg(source: Source, findings: Findings, context: Context) -> Dataset:
     """The segmentation of ``findings``, whose mask must not be empty. Frames without a marked pixel are left out."""
-    content = digest(np.packbits(findings.mask).tobytes(), str(findings.mask.shape))
+    tracked = [tracking_of(lesion, context) for lesion in findings.lesions]
+    content = digest(findings.labels.tobytes(), str(findings.labels.shape), *(uid for _, uid in tracked))
     seg = hd.seg.Segmentation(
         source_images=source_stubs(source),
-        pixel_array=findings.mask.astype(np.uint8),
+        pixel_array=findings.labels.astype(np.uint16),
         segmentation_type="BINARY",
-        segment_descriptions=[_segment(findings.model, context)],
+        segment_descriptions=[_segment(lesion, findings.model, context) for lesion in findings.lesions],
         series_instance_uid=context.uid(f"series-{ObjectKind.SEG}"),
         series_number=context.installation.series_numbers[ObjectKind.SEG],
         sop_instance_uid=context.uid("seg", content),
@@ -58,7 +58,13 @@ def build_seg(source: Source, findings: Findings, context: Context) -> Dataset:
     return seg  # type: ignore[no-any-return]
 
 
-def _segment(model: ModelIdentity, context: Context) -> Dataset:
+def tracking_of(lesion: Lesion, context: Context) -> tuple[str, str]:
+    """Tracking ID and UID of a lesion: those it had in an earlier scan, else its own by its number."""
+    identifier = lesion.tracking_id or f"ICH {lesion.number}"
+    return identifier, lesion.tracking_uid or context.tracking_uid(identifier)
+
+
+def _segment(lesion: Lesion, model: ModelIdentity, context: Context) -> Dataset:
     algorithm = hd.AlgorithmIdentificationSequence(
         name=model.name,
         family=codes.ARTIFICIAL_INTELLIGENCE,
@@ -66,15 +72,16 @@ def _segment(model: ModelIdentity, context: Context) -> Dataset:
         source=MANUFACTURER,
         parameters={"weights sha256": model.sha256},
     )
+    tracking_id, tracking_uid = tracking_of(lesion, context)
     segment = hd.seg.SegmentDescription(
-        segment_number=1,
-        segment_label="Intracerebral hematoma",
+        segment_number=lesion.number,
+        segment_label="Intracerebral hematoma" if lesion.number == 1 else f"Intracerebral hematoma {lesion.number}",
         segmented_property_category=codes.MORPHOLOGICALLY_ABNORMAL,
         segmented_property_type=codes.HEMORRHAGE,
         algorithm_type="AUTOMATIC",
         algorithm_identification=algorithm,
-        tracking_id=TRACKING_IDENTIFIER,
-        tracking_uid=context.tracking_uid(TRACKING_IDENTIFIER),
+        tracking_id=tracking_id,
+        tracking_uid=tracking_uid,
         anatomic_regions=[codes.BRAIN],
         display_color=hd.color.CIELabColor.from_rgb(*RED),
     )
@@ -92,8 +99,13 @@ def _name_frames(seg: Dataset, source: Source) -> None:
 
 
 def _identify_segment_per_frame(seg: Dataset) -> None:
-    """Move the segment's number from the shared groups to the frames: OHIF, and highdicom itself, look for it there."""
+    """Move the segment's number from the shared groups to the frames: OHIF, and highdicom itself, look for it there.
+
+    highdicom shares it where there is one segment alone.
+    """
     shared = seg.SharedFunctionalGroupsSequence[0]
+    if "SegmentIdentificationSequence" not in shared:
+        return
     identification = shared.SegmentIdentificationSequence[0]
     del shared.SegmentIdentificationSequence
     for group in seg.PerFrameFunctionalGroupsSequence:

@@ -12,8 +12,9 @@ from typing import Final
 from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage
 
+from ichnode.domain.flags import Flag
 from ichnode.domain.outputs import ObjectKind, Reference
-from ichnode.domain.values import Findings, Flag
+from ichnode.domain.values import Findings
 from ichnode.report.codes import coding_scheme_item
 from ichnode.report.content import not_analysed_tree, result_tree
 from ichnode.report.header import complete

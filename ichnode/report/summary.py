@@ -71,7 +71,7 @@ def _numbers(draw: ImageDraw.ImageDraw, volume: Volume, findings: Findings) -> N
     lines = [
         ("Mean density", f"{findings.hu_mean:.0f} HU (SD {findings.hu_sd:.0f})"),
         ("Extent", f"slice {marked[0] + 1} to {marked[-1] + 1} of {len(volume.hu)}"),
-        ("Separate parts", str(findings.components)),
+        ("Separate parts", str(len(findings.lesions))),
         ("Slices pictured", f"{len(shown_slices(findings))} of {len(marked)}"),
     ]
     for row, (label, value) in enumerate(lines):

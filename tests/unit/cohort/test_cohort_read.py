@@ -12,7 +12,7 @@ import pytest
 from ichnode.cohort.read import outcome_of, read_case, read_followup, source_digest
 from ichnode.cohort.table import Card, Case
 from ichnode.domain.errors import BadGeometry, Rejected
-from ichnode.domain.values import Flag
+from ichnode.domain.flags import Flag
 
 AXES = ["LPS", "RAS", "LAS", "RPI", "PLS", "SRA", "AIL"]
 

@@ -16,8 +16,8 @@ from ichnode import __version__
 from ichnode.config import Receive
 from ichnode.deliver.classify import MEANINGS, Outcome
 from ichnode.deliver.parcel import INTERCHANGEABLE
+from ichnode.domain.flags import Flag
 from ichnode.domain.identity import MANUFACTURER, MODEL_NAME, RESEARCH_NOTICE
-from ichnode.domain.values import Flag
 from ichnode.receive import intake, scp
 from ichnode.receive.contexts import ACCEPT_ALSO, CT_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from ichnode.report import codes

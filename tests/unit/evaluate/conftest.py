@@ -12,10 +12,10 @@ from ichnode.cohort.read import Labelled
 from ichnode.cohort.table import Card as CohortCard
 from ichnode.cohort.table import Case, Cohort, read_cohort, write_cohort
 from ichnode.domain.geometry import Geometry
+from ichnode.domain.markers import Bat
 from ichnode.domain.values import FrameSource, ModelIdentity, NetworkInput, Prediction, Volume
 from ichnode.evaluate.cases import Measured
 from ichnode.evaluate.pictures import Picture
-from ichnode.findings.bat import Bat
 from ichnode.model.network import ExpansionNet
 from ichnode.model.weights import Card, save_weights
 from tests.unit.image.conftest import ellipsoid_on, head_on

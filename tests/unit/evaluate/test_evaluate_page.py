@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ichnode.domain.markers import Bat
 from ichnode.evaluate.cases import Baseline, Excluded
 from ichnode.evaluate.page import contact_sheet, render
 from ichnode.evaluate.pictures import picture_of
 from ichnode.evaluate.result import Evaluation, as_json, cohort_result, eval_metrics
 from ichnode.evaluate.sheet import write_sheet
-from ichnode.findings.bat import Bat
 
 TRAIN = [Baseline(labelled_ml=float(ml), outcome=ml % 3 == 0 or ml > 20) for ml in range(1, 31)]
 

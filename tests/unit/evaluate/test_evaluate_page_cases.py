@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from ichnode.analyse import Network
+from ichnode.domain.markers import Bat
 from ichnode.evaluate.cases import Excluded, Measured
 from ichnode.evaluate.pictures import picture_of
 from ichnode.evaluate.walk import baselines, walk
-from ichnode.findings.bat import Bat
 
 BLEED_ML = 4 / 3 * np.pi * 18**3 / 1000
 

@@ -2,11 +2,11 @@
 
 import pytest
 
+from ichnode.domain.markers import Bat
 from ichnode.evaluate.cases import Baseline, Excluded
 from ichnode.evaluate.compare import compare
 from ichnode.evaluate.predictors import expansion_of
 from ichnode.evaluate.summary import bleedless_of, segmentation_of
-from ichnode.findings.bat import Bat
 
 TRAIN = [Baseline(labelled_ml=float(ml), outcome=ml % 3 == 0 or ml > 20) for ml in range(1, 31)]
 

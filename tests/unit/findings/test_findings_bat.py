@@ -1,8 +1,8 @@
 import pytest
 
 from ichnode.domain.errors import Rejected
+from ichnode.domain.markers import Marker, MarkerName
 from ichnode.findings.bat import bat_score
-from ichnode.findings.markers import Marker, MarkerName
 
 
 def marker(name, present):

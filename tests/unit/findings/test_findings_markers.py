@@ -10,8 +10,9 @@ from scipy import ndimage
 
 from ichnode.domain.errors import BadGeometry
 from ichnode.domain.geometry import Geometry
+from ichnode.domain.markers import MarkerName
 from ichnode.findings.marker_rules import MarkerRules, sources_of_rules
-from ichnode.findings.markers import MarkerName, blend, hypodensity
+from ichnode.findings.markers import blend, hypodensity
 
 CLOT_HU, BRAIN_HU = 65.0, 32.0
 

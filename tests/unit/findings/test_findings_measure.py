@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from ichnode.domain.errors import BadGeometry
+from ichnode.domain.flags import Doubt, Flag
 from ichnode.domain.geometry import Geometry
-from ichnode.domain.values import Expansion, Flag, FrameSource, ModelIdentity, Volume
+from ichnode.domain.values import Expansion, FrameSource, ModelIdentity, Volume
 from ichnode.findings.measure import largest_components, measure, volume_ml
 
 MODEL = ModelIdentity(name="n", version="1", sha256="ab")
@@ -75,7 +76,7 @@ def test_voxels_that_touch_by_a_corner_are_one_part():
     geometry = stack(np.arange(6) * 5.0)
     mask = block(geometry, 2, 5, 5) | block(geometry, 3, 6, 6)
 
-    assert measure(volume_of(geometry), mask, MODEL).components == 1
+    assert measure(volume_of(geometry), mask, MODEL).lesions[0].number == 1
 
 
 def test_density_is_that_of_the_marked_voxels_alone():
@@ -101,7 +102,7 @@ def test_nothing_found_has_no_density_and_the_middle_slice():
     findings = measure(volume_of(geometry), np.zeros(geometry.shape, bool), MODEL)
 
     assert not findings.present
-    assert (findings.volume_ml, findings.hu_mean, findings.hu_sd, findings.components) == (0.0, None, None, 0)
+    assert (findings.volume_ml, findings.hu_mean, findings.hu_sd, findings.lesions) == (0.0, None, None, ())
     assert findings.key_slice == 3
     assert findings.flags == frozenset()
 
@@ -130,7 +131,7 @@ def test_doubts_of_all_earlier_steps_are_kept():
 
     expansion = Expansion(probability=0.5, threshold=0.4, trained_on_patients=True)
 
-    findings = measure(volume, block(geometry, 2, 5, 5), MODEL, expansion, {Flag.QF_STRIP})
+    findings = measure(volume, block(geometry, 2, 5, 5), MODEL, expansion, [Doubt(flag=Flag.QF_STRIP)])
 
     assert findings.flags == {Flag.QF_TILT, Flag.QF_STRIP}
     assert findings.expansion is expansion

@@ -8,7 +8,7 @@ from pydicom.tag import Tag
 from pydicom.uid import JPEGBaseline8Bit
 
 from ichnode.domain.errors import BadGeometry, Rejected, Retryable
-from ichnode.domain.values import Flag
+from ichnode.domain.flags import Flag
 from ichnode.image.load import load_series, read_datasets
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ichnode.domain.errors import Rejected
-from ichnode.domain.values import Flag
+from ichnode.domain.flags import Flag
 from ichnode.image.prepare import PRESETS, network_geometry, prepare
 from ichnode.image.resample import resample
 

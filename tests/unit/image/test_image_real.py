@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ichnode.domain.errors import Rejected
+from ichnode.domain.flags import Flag
 from ichnode.domain.geometry import Geometry
-from ichnode.domain.values import Flag
 from ichnode.image.load import load_series, read_datasets
 from ichnode.image.prepare import PRESETS, prepare
 from ichnode.image.resample import resample

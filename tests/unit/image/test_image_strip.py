@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ichnode.domain.errors import Rejected
-from ichnode.domain.values import Flag
+from ichnode.domain.flags import Flag
 from ichnode.image.strip import brain_mask
 
 TRUE_ML = 4 / 3 * np.pi * 67 * 87 * 77 / 1000

@@ -18,7 +18,7 @@ from ichnode.cli.phantom import phantom as verb
 from ichnode.cohort.read import read_case
 from ichnode.cohort.table import read_cohort, write_cohort
 from ichnode.domain.errors import ConfigError
-from ichnode.domain.values import Flag
+from ichnode.domain.flags import Flag
 from ichnode.image.load import load_series, read_datasets
 from ichnode.image.prepare import PRESETS, prepare
 from ichnode.phantom.dicom import images

@@ -18,8 +18,9 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from ichnode.domain.flags import Doubt, Flag
 from ichnode.domain.geometry import Geometry
-from ichnode.domain.values import Expansion, Findings, Flag, FrameSource, ModelIdentity, Volume
+from ichnode.domain.values import Expansion, Findings, FrameSource, Lesion, ModelIdentity, Volume
 from ichnode.report.inputs import Installation, Source
 from ichnode.report.uids import uid
 
@@ -100,17 +101,25 @@ def findings_of(volume: Volume, mask: np.ndarray, **changes: object) -> Findings
     """What measuring would say; written out here, for a room's tests import no other room."""
     areas, hu = mask.sum(axis=(1, 2)), volume.hu[mask].astype(float)
     values: dict[str, object] = {
-        "mask": mask,
         "volume_ml": float(areas @ volume.geometry.voxel_volumes_ml),
         "hu_mean": float(hu.mean()) if hu.size else None,
         "hu_sd": float(hu.std()) if hu.size else None,
         "key_slice": int(areas.argmax()) if hu.size else len(mask) // 2,
-        "components": int(bool(hu.size)),
+        "labels": mask.astype(np.uint16),
+        "lesions": lesions_of(volume, mask),
         "model": MODEL,
         "expansion": Expansion(probability=0.63, threshold=0.4, trained_on_patients=False),
-        "flags": volume.flags,
+        "doubts": tuple(Doubt(flag=flag) for flag in sorted(volume.flags)),
     }
     return Findings(**(values | changes))  # type: ignore[arg-type]
+
+
+def lesions_of(volume: Volume, mask: np.ndarray) -> tuple[Lesion, ...]:
+    """The mask as one lesion; none of an empty mask."""
+    hu, total_ml = volume.hu[mask].astype(float), float(mask.sum(axis=(1, 2)) @ volume.geometry.voxel_volumes_ml)
+    if not hu.size:
+        return ()
+    return (Lesion(number=1, volume_ml=total_ml, hu_mean=float(hu.mean()), hu_sd=float(hu.std())),)
 
 
 def single_frames(name: str, geometry: Geometry) -> list[Dataset]:

@@ -9,8 +9,9 @@ import pytest
 from pydicom.uid import Comprehensive3DSRStorage
 
 from ichnode.domain.errors import ConfigError, Rejected
+from ichnode.domain.flags import Doubt, Flag
 from ichnode.domain.outputs import ObjectKind, Reference
-from ichnode.domain.values import Expansion, Flag, ModelIdentity
+from ichnode.domain.values import Expansion, ModelIdentity
 from ichnode.report import gate
 from ichnode.report.build import build_not_analysed, build_result
 from ichnode.report.inputs import Installation, Source
@@ -90,7 +91,7 @@ def test_whatever_changes_the_result_changes_its_uids(make_case, installation, a
     elif what == "mask":
         mask = findings.mask.copy()
         mask[tuple(np.argwhere(mask)[0])] = False
-        findings = replace(findings, mask=mask, volume_ml=findings.volume_ml - 0.01)
+        findings = replace(findings, labels=mask.astype(np.uint16), volume_ml=findings.volume_ml - 0.01)
     elif what == "installation":
         installation = replace(installation, device_serial="ICHNODE-0002")
     else:
@@ -127,7 +128,7 @@ def test_the_report_says_volume_density_presence_and_weights(make_case, installa
 
     report = report_of(build(case, installation, at))
 
-    assert numbers_of(report, "Volume") == [round(case.findings.volume_ml, 2)]
+    assert numbers_of(report, "Volume") == 2 * [round(case.findings.volume_ml, 2)]  # the lesion, and all of them
     density = [round(case.findings.hu_mean, 1), round(case.findings.hu_sd, 1)]
     assert numbers_of(report, "Attenuation Coefficient") == density
     assert codes_of(report, "Cerebral hemorrhage") == ["52101004"]
@@ -140,7 +141,7 @@ def test_the_report_says_volume_density_presence_and_weights(make_case, installa
 
 
 def test_every_doubt_stands_in_the_report_by_its_code(make_case, installation, at):
-    report = report_of(build(make_case("axial"), installation, at, flags=frozenset(Flag)))
+    report = report_of(build(make_case("axial"), installation, at, doubts=tuple(Doubt(flag=flag) for flag in Flag)))
 
     assert sorted(codes_of(report, "Quality Finding")) == sorted(flag.name for flag in Flag)
     assert codes_of(report, "Imaging Series Quality") == ["RID13"]
@@ -330,8 +331,10 @@ def test_a_result_of_a_usual_head_is_made_in_under_three_seconds(make_case, inst
 
 def test_nothing_found_where_no_brain_was_seen_is_undetermined_and_not_absent(make_case, installation, at):
     case = make_case("axial")
-    nothing = replace(case.findings, mask=np.zeros_like(case.findings.mask), volume_ml=0.0, hu_mean=None, hu_sd=None)
-    unseen = replace(nothing, flags=frozenset({Flag.QF_STRIP}))
+    nothing = replace(
+        case.findings, labels=np.zeros_like(case.findings.labels), lesions=(), volume_ml=0.0, hu_mean=None
+    )
+    unseen = replace(nothing, doubts=(Doubt(flag=Flag.QF_STRIP),))
 
     def presence(findings):
         report = build_result(case.source, findings, installation, at)

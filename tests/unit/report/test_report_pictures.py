@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ichnode.domain.flags import Doubt, Flag
 from ichnode.domain.outputs import ObjectKind
-from ichnode.domain.values import Flag
 from ichnode.report import summary
 from ichnode.report.build import build_result
 from ichnode.report.canvas import AMBER, BANNER, GUTTER, RED, SIDE, WIDTH, font
@@ -95,7 +95,7 @@ def test_thin_slices_are_thinned_out_around_the_largest(make_case):
     mask = np.zeros((140, 8, 8), bool)
     mask[20:120, 2:6, 2:6] = True
     mask[61] = True
-    findings = replace(make_case("axial").findings, mask=mask, key_slice=61)
+    findings = replace(make_case("axial").findings, labels=mask.astype(np.uint16), key_slice=61)
 
     shown = shown_slices(findings)
 
@@ -141,7 +141,7 @@ def test_every_doubt_fits_into_its_column(flag):
 
 def test_all_doubts_together_end_above_the_signature(make_case, installation, at):
     case = make_case("axial")
-    full = replace(case, findings=replace(case.findings, flags=frozenset(Flag)))
+    full = replace(case, findings=replace(case.findings, doubts=tuple(Doubt(flag=flag) for flag in Flag)))
 
     page = pictures_of(full, installation, at)[0].pixel_array
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ichnode.domain.values import Flag
+from ichnode.domain.flags import Flag
 from ichnode.report.build import build_result
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ichnode.domain.flags import Flag
 from ichnode.domain.outputs import Reference
-from ichnode.domain.values import Flag
 from ichnode.report import gate
 from ichnode.report.build import build_not_analysed, build_result
 

@@ -1,0 +1,49 @@
+"""The same haematoma in two scans: what is known of the earlier one, and how much it has grown."""
+
+from dataclasses import dataclass
+
+from ichnode.domain.outputs import Reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """An earlier result of the same patient, as the queue hands it on.
+
+    ``acquired_at``: when its images were taken, seconds since the epoch. ``paths``: its images, absolute. ``seg_path``:
+    its segmentation, absolute; None where nothing was found. ``report`` and ``seg``: what a reference to it names.
+    """
+
+    study_instance_uid: str
+    acquired_at: float
+    volume_ml: float
+    paths: tuple[str, ...]
+    report: Reference
+    seg_path: str | None = None
+    seg: Reference | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """How a haematoma has changed since an earlier scan, ``hours`` before. Volumes in mL, of all its parts.
+
+    ``expanded``: by the definition, at least 6 mL or at least 33 %. ``baseline``: the earlier result.
+    ``baseline_slice`` is the index of its largest section. ``history``: (hours since the first scan, mL), ascending,
+    this scan last.
+    """
+
+    hours: float
+    baseline_ml: float
+    followup_ml: float
+    expanded: bool
+    baseline: Baseline
+    history: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def growth_ml(self) -> float:
+        """mL gained; negative where it has shrunk."""
+        return self.followup_ml - self.baseline_ml
+
+    @property
+    def growth_percent(self) -> float | None:
+        """The gain in percent of the baseline; None where there was nothing to grow."""
+        return 100 * self.growth_ml / self.baseline_ml if self.baseline_ml > 0 else None
