@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ichnode.domain.outputs import Reference
 
 
@@ -22,13 +25,21 @@ class Baseline:
     seg: Reference | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Section:
+    """The earlier scan in the plane of a slice of the later one: ``hu`` (Y, X) float32 and its ``mask`` (Y, X) bool."""
+
+    hu: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Growth:
     """How a haematoma has changed since an earlier scan, ``hours`` before. Volumes in mL, of all its parts.
 
-    ``expanded``: by the definition, at least 6 mL or at least 33 %. ``baseline``: the earlier result.
-    ``baseline_slice`` is the index of its largest section. ``history``: (hours since the first scan, mL), ascending,
-    this scan last.
+    ``expanded``: by the definition, at least 6 mL or at least 33 %. ``baseline``: the earlier result. ``history``:
+    (hours since the first scan, mL), ascending, this scan last. ``before``: the earlier scan, moved onto the later
+    one's key slice; None where the heads could not be laid on each other.
     """
 
     hours: float
@@ -37,6 +48,7 @@ class Growth:
     expanded: bool
     baseline: Baseline
     history: tuple[tuple[float, float], ...] = ()
+    before: Section | None = None
 
     @property
     def growth_ml(self) -> float:
