@@ -10,6 +10,7 @@ import typer
 from ichnode.app import analysis_settings, preference_of, rules_of
 from ichnode.cli.context import OUT, AsJson, Exit, NothingFound, options, print_json
 from ichnode.domain.errors import Rejected
+from ichnode.domain.outputs import USUAL_PROFILE
 from ichnode.domain.states import Decision, JobState
 from ichnode.receive.scan import ScannedSeries, scan
 
@@ -51,6 +52,11 @@ def analyse(
     raise typer.Exit(Exit.REJECTED if rejected else Exit.OK)
 
 
+def _form(profiles: tuple[str, ...]) -> str:
+    """What tells the forms of one object apart in their names: nothing of the usual one."""
+    return "" if USUAL_PROFILE in profiles else f"-{profiles[0].replace('/', '-')}"
+
+
 def _analyse_all(config: Any, chosen: list[ScannedSeries], out: Path, weights: Path | None) -> list[dict[str, Any]]:
     from ichnode.analyse import analyse as run  # torch and the rest: only when they are needed
     from ichnode.analyse import open_network
@@ -66,7 +72,7 @@ def _analyse_all(config: Any, chosen: list[ScannedSeries], out: Path, weights: P
         written = []
         for made in result.objects:
             check(made.dataset)
-            path = out / f"{series.facts.number or 0}-{made.kind.lower()}-{made.number}.dcm"
+            path = out / f"{series.facts.number or 0}-{made.kind.lower()}-{made.number}{_form(made.profiles)}.dcm"
             path.write_bytes(encode(made.dataset))
             written.append(str(path))
         found = result.findings

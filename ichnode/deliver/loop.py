@@ -16,7 +16,7 @@ from ichnode.deliver.classify import SUCCESS, Outcome
 from ichnode.deliver.parcel import INTERCHANGEABLE
 from ichnode.deliver.send import Answer, send
 from ichnode.domain.errors import Retryable
-from ichnode.domain.outputs import ObjectKind, Peer
+from ichnode.domain.outputs import USUAL_PROFILE, ObjectKind, Peer
 from ichnode.queue import outbox
 from ichnode.queue.database import Database
 from ichnode.queue.outbox import Due, Route
@@ -30,13 +30,15 @@ ERROR_PAUSE_S: Final = 30.0  # after an error of our own (disk, database)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """One peer that gets results: which kinds, whether also what was not analysed, and how it is to be spoken to.
+    """One peer that gets results: which kinds, in the forms of which profile (by its name), whether also what was not
+    analysed, and how it is to be spoken to.
 
     ``transfer_syntaxes``: in which the (uncompressed) results may travel; the stored one is taken where it can be.
     """
 
     peer: Peer
     objects: frozenset[ObjectKind] = frozenset(ObjectKind)
+    profile: str = USUAL_PROFILE
     not_analysed: bool = True
     transfer_syntaxes: tuple[str, ...] = INTERCHANGEABLE
     backoff: Backoff = field(default_factory=Backoff)
@@ -50,7 +52,7 @@ class Destination:
     @property
     def route(self) -> Route:
         """What the queue must know to make the deliveries."""
-        return Route(destination=self.name, kinds=self.objects, not_analysed=self.not_analysed)
+        return Route(destination=self.name, kinds=self.objects, profile=self.profile, not_analysed=self.not_analysed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

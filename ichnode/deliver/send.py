@@ -16,11 +16,14 @@ from ichnode.deliver.classify import Outcome, classify, classify_refused_context
 from ichnode.deliver.parcel import INTERCHANGEABLE, Parcel, batches, contexts, read_parcel
 from ichnode.domain.errors import Rejected
 from ichnode.domain.outputs import Peer
+from ichnode.domain.profile import LABEL_MAP_SEGMENTATION
 
 # Process-wide in pynetdicom. Without it send_c_store(path) decodes the data set and encodes it anew.
 _config.STORE_SEND_CHUNKED_DATASET = True
 
 SLOWEST_BYTES_PER_S: Final = 100_000  # pynetdicom's wait for the answer begins before the first byte is out
+
+NAMES: Final = {LABEL_MAP_SEGMENTATION: "Label Map Segmentation Storage"}  # younger than pydicom's list
 
 MESSAGE_IDS: Final = 0xFFFF  # PS3.7 9.1.1.1: a 16-bit number; it comes round
 
@@ -118,7 +121,8 @@ def _refused(association: Association, parcel: Parcel) -> Answer:
     meanings = [classify_refused_context(c.result) for c in rejected if c.abstract_syntax == parcel.sop_class_uid]
     # One context that may be accepted later is enough to try again.
     meaning = next((m for m in meanings if m.outcome == Outcome.AGAIN), meanings[0])
-    return _unsent(parcel, meaning.outcome, f"{UID(parcel.sop_class_uid).name}: {meaning.text}")
+    named = NAMES.get(parcel.sop_class_uid) or UID(parcel.sop_class_uid).name
+    return _unsent(parcel, meaning.outcome, f"{named}: {meaning.text}")
 
 
 def _answer(parcel: Parcel, reply: Dataset) -> Answer:

@@ -2,14 +2,21 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class ObjectKind(StrEnum):
-    """The kinds of object that a result has. The order is the order of sending: the SR is the root and comes late."""
+    """The kinds of object that a result has. The order is that of sending: what is referred to before what refers."""
 
     SEG = "SEG"
     SR = "SR"
     SC = "SC"
+    KOS = "KOS"  # Key Object Selection: the slice to look at first; only where something was found
+    PDF = "PDF"  # the first page of the SC once more, for what shows documents
+
+
+USUAL_KINDS: Final = (ObjectKind.SEG, ObjectKind.SR, ObjectKind.SC)  # what suits a PACS that nobody knows
+USUAL_PROFILE: Final = "default"  # the name of the forms in which an unknown PACS gets them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,16 +32,17 @@ class OutputFile:
     series_instance_uid: str
     path: str
     sha256: str
-    profiles: tuple[str, ...] = ("default",)
+    profiles: tuple[str, ...] = (USUAL_PROFILE,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """An object by the UIDs that a reference to it needs."""
+    """An object by the UIDs that a reference to it needs. ``profiles``: as of OutputFile, where it is one of ours."""
 
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
+    profiles: tuple[str, ...] = (USUAL_PROFILE,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,23 +7,25 @@ from typing import Final
 
 from sqlalchemy import Connection, Row, RowMapping, insert, select, update
 
-from ichnode.domain.outputs import ObjectKind, OutputFile
+from ichnode.domain.outputs import USUAL_PROFILE, ObjectKind, OutputFile
 from ichnode.domain.states import DeliveryState, check_move
 from ichnode.queue.audit import Entity, note
 from ichnode.queue.database import Database, inserted_id
 from ichnode.queue.tables import DELIVERIES, JOBS, OUTPUTS, SERIES
 
 PATIENCE: Final = 3  # attempts after which an object no longer holds up those behind it: better a late SEG than no SR
-ORDER: Final = {kind: i for i, kind in enumerate(ObjectKind)}  # SEG, then SR, then SC
+ORDER: Final = {kind: i for i, kind in enumerate(ObjectKind)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """What one destination takes: these kinds, and whether also the SR that says why a series was not analysed."""
+    """What one destination takes: these kinds in the forms of this profile (by its name), and whether also the SR that
+    says why a series was not analysed."""
 
     destination: str
     kinds: frozenset[ObjectKind]
     not_analysed: bool
+    profile: str = USUAL_PROFILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,29 +51,21 @@ def add_outputs(
     """Adds a job's objects and a pending delivery to each destination that wants them and was not yet given them.
 
     An object that exists already (a replay that came to the same result, a second run after a crash) gets no second
-    row and is not sent again to where it went.
+    row and is not sent again to where it went; it is from now on of the profiles of both runs.
     """
     for output in outputs:
-        this = OUTPUTS.c.sop_instance_uid == output.sop_instance_uid
-        output_id = connection.execute(select(OUTPUTS.c.id).where(this)).scalar()
-        values = {name: getattr(output, name) for name in OutputFile.__dataclass_fields__}
-        if output_id is None:
-            statement = insert(OUTPUTS).values(values | {"job_id": job_id, "created_at": now})
-            output_id = inserted_id(connection, statement)
-        else:  # where retention had taken its file there is one again; any other keeps the digest that was checked
-            purged = OUTPUTS.c.purged_at.is_not(None)
-            connection.execute(update(OUTPUTS).where(this, purged).values(values | {"purged_at": None}))
+        output_id = _output_id(connection, job_id, output, now)
         there = select(DELIVERIES.c.destination).where(DELIVERIES.c.output_id == output_id)
         known = set(connection.execute(there).scalars())
         for route in routes:
-            wanted = output.kind in route.kinds and (analysed or route.not_analysed)
-            if wanted and route.destination not in known:
+            formed = output.kind in route.kinds and route.profile in output.profiles
+            if formed and (analysed or route.not_analysed) and route.destination not in known:
                 _add_delivery(connection, output_id, route.destination, now)
 
 
 def due(db: Database, destination: str, *, now: float) -> list[Due]:
     """The objects of one study that should go to ``destination`` now: the most urgent study, each job's objects in
-    the order SEG, SR, SC. An object waits while one before it in its job's order waits, unless that one was tried
+    the order of the kinds. An object waits while one before it in its job's order waits, unless that one was tried
     PATIENCE times."""
     query = (
         select(DELIVERIES, OUTPUTS, JOBS.c.priority, SERIES.c.study_instance_uid)
@@ -155,7 +149,8 @@ def _urgency(row: Row[tuple[object, ...]]) -> tuple[int, int, int, int]:
 
 def _due(row: Row[tuple[object, ...]]) -> Due:
     names = OutputFile.__dataclass_fields__
-    values = {name: getattr(row, name) for name in names} | {"kind": ObjectKind(row.kind)}
+    values = {name: getattr(row, name) for name in names}
+    values |= {"kind": ObjectKind(row.kind), "profiles": tuple(row.profiles)}
     return Due(
         delivery_id=row.id,
         job_id=row.job_id,
@@ -163,6 +158,21 @@ def _due(row: Row[tuple[object, ...]]) -> Due:
         output=OutputFile(**values),
         attempts=row.attempts,
     )
+
+
+def _output_id(connection: Connection, job_id: int, output: OutputFile, now: float) -> int:
+    """The row of an object: a new one, or the one that it has, told of this run."""
+    this = OUTPUTS.c.sop_instance_uid == output.sop_instance_uid
+    row = connection.execute(select(OUTPUTS.c.id, OUTPUTS.c.profiles).where(this)).first()
+    values = {name: getattr(output, name) for name in OutputFile.__dataclass_fields__}
+    if row is None:
+        return inserted_id(connection, insert(OUTPUTS).values(values | {"job_id": job_id, "created_at": now}))
+    profiles = list(dict.fromkeys([*row.profiles, *output.profiles]))
+    connection.execute(update(OUTPUTS).where(this).values(profiles=profiles))
+    # Where retention had taken its file there is one again; any other keeps the digest that was checked.
+    anew = values | {"profiles": profiles, "purged_at": None}
+    connection.execute(update(OUTPUTS).where(this, OUTPUTS.c.purged_at.is_not(None)).values(anew))
+    return int(row.id)
 
 
 def _add_delivery(connection: Connection, output_id: int, destination: str, now: float) -> None:

@@ -49,7 +49,7 @@ def complete(dataset: Dataset, context: Context, kind: ObjectKind, *, number: in
     """
     here, date, time = context.installation, context.at.strftime("%Y%m%d"), context.at.strftime("%H%M%S")
     dataset.StudyInstanceUID = context.study_uid
-    dataset.SeriesInstanceUID = context.uid(f"series-{kind}")
+    dataset.SeriesInstanceUID = context.uid(f"series-{kind}", str(dataset.SOPClassUID))  # one form in a series
     dataset.SeriesNumber = here.series_numbers[kind]
     dataset.SeriesDescription = description or here.descriptions[kind]
     dataset.InstanceNumber = number

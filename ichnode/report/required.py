@@ -1,14 +1,26 @@
 """What each class of object must have: the type 1 and type 2 attributes, with those of the items that matter.
 
 A number is the type: 1 there and filled, 2 there. A table stands for a sequence of at least one item (type 1) and says
-what each of its items must have. Source: PS3.3 A.51, A.35.13, A.8.1 and the modules named there.
+what each of its items must have. Source: PS3.3 A.51, A.35.13, A.8.1, A.8.5, A.35.4,
+A.45.1 and the modules named there.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage, SegmentationStorage
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    EncapsulatedPDFStorage,
+    EnhancedSRStorage,
+    KeyObjectSelectionDocumentStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+
+from ichnode.domain.profile import LABEL_MAP_SEGMENTATION
 
 Requirement = dict[str, "int | Requirement"]
 
@@ -60,6 +72,37 @@ _PIXELS: Final[Requirement] = {
     "PixelData": 1,
 }
 
+_FRAME_OF_SEGMENTATION: Final[Requirement] = {
+    "FrameContentSequence": {"DimensionIndexValues": 1},
+    "PlanePositionSequence": {"ImagePositionPatient": 1},
+    "DerivationImageSequence": {
+        "DerivationCodeSequence": _CODE,
+        "SourceImageSequence": {**_INSTANCE, "PurposeOfReferenceCodeSequence": _CODE},
+    },
+}
+
+_SEGMENT: Final[Requirement] = {
+    "SegmentNumber": 1,
+    "SegmentLabel": 1,
+    "SegmentAlgorithmType": 1,
+    "SegmentAlgorithmName": 1,
+    "SegmentedPropertyCategoryCodeSequence": _CODE,
+    "SegmentedPropertyTypeCodeSequence": _CODE,
+}
+
+LESION: Final[Requirement] = {  # a segment that is no background
+    **_SEGMENT,
+    "AnatomicRegionSequence": _CODE,
+    "TrackingID": 1,
+    "TrackingUID": 1,
+    "SegmentationAlgorithmIdentificationSequence": {
+        "AlgorithmFamilyCodeSequence": _CODE,
+        "AlgorithmName": 1,
+        "AlgorithmVersion": 1,
+        "AlgorithmParameters": 1,
+    },
+}
+
 _SEGMENTATION: Final[Requirement] = {
     **_PATIENT_TO_EQUIPMENT,
     **_PIXELS,
@@ -73,23 +116,7 @@ _SEGMENTATION: Final[Requirement] = {
     "SegmentationType": 1,
     "LossyImageCompression": 1,
     "NumberOfFrames": 1,
-    "SegmentSequence": {
-        "SegmentNumber": 1,
-        "SegmentLabel": 1,
-        "SegmentAlgorithmType": 1,
-        "SegmentAlgorithmName": 1,
-        "SegmentedPropertyCategoryCodeSequence": _CODE,
-        "SegmentedPropertyTypeCodeSequence": _CODE,
-        "AnatomicRegionSequence": _CODE,
-        "TrackingID": 1,
-        "TrackingUID": 1,
-        "SegmentationAlgorithmIdentificationSequence": {
-            "AlgorithmFamilyCodeSequence": _CODE,
-            "AlgorithmName": 1,
-            "AlgorithmVersion": 1,
-            "AlgorithmParameters": 1,
-        },
-    },
+    "SegmentSequence": LESION,
     "DimensionOrganizationSequence": {"DimensionOrganizationUID": 1},
     "DimensionIndexSequence": {"DimensionOrganizationUID": 1, "DimensionIndexPointer": 1},
     "ReferencedSeriesSequence": {"SeriesInstanceUID": 1, "ReferencedInstanceSequence": _INSTANCE},
@@ -98,25 +125,19 @@ _SEGMENTATION: Final[Requirement] = {
         "PlaneOrientationSequence": {"ImageOrientationPatient": 1},
     },
     "PerFrameFunctionalGroupsSequence": {
-        "FrameContentSequence": {"DimensionIndexValues": 1},
-        "PlanePositionSequence": {"ImagePositionPatient": 1},
+        **_FRAME_OF_SEGMENTATION,
         "SegmentIdentificationSequence": {"ReferencedSegmentNumber": 1},
-        "DerivationImageSequence": {
-            "DerivationCodeSequence": _CODE,
-            "SourceImageSequence": {**_INSTANCE, "PurposeOfReferenceCodeSequence": _CODE},
-        },
     },
 }
 
-_REPORT: Final[Requirement] = {
-    **_PATIENT_TO_EQUIPMENT,
-    "ReferencedPerformedProcedureStepSequence": 2,
-    "ContentDate": 1,
-    "ContentTime": 1,
-    "CompletionFlag": 1,
-    "VerificationFlag": 1,
-    "PerformedProcedureCodeSequence": 2,
-    "CodingSchemeIdentificationSequence": {"CodingSchemeDesignator": 1},
+_LABEL_MAP: Final[Requirement] = {  # each pixel says to which segment it belongs; number 0 is the background
+    **_SEGMENTATION,
+    "SegmentSequence": _SEGMENT,
+    "PerFrameFunctionalGroupsSequence": _FRAME_OF_SEGMENTATION,
+    "PixelPaddingValue": 1,
+}
+
+_TREE: Final[Requirement] = {
     "CurrentRequestedProcedureEvidenceSequence": {
         "StudyInstanceUID": 1,
         "ReferencedSeriesSequence": {"SeriesInstanceUID": 1, "ReferencedSOPSequence": _INSTANCE},
@@ -128,6 +149,18 @@ _REPORT: Final[Requirement] = {
     "ContentSequence": {"RelationshipType": 1, "ValueType": 1, "ConceptNameCodeSequence": _CODE},
 }
 
+_REPORT: Final[Requirement] = {
+    **_PATIENT_TO_EQUIPMENT,
+    "ReferencedPerformedProcedureStepSequence": 2,
+    "ContentDate": 1,
+    "ContentTime": 1,
+    "CompletionFlag": 1,
+    "VerificationFlag": 1,
+    "PerformedProcedureCodeSequence": 2,
+    "CodingSchemeIdentificationSequence": {"CodingSchemeDesignator": 1},
+    **_TREE,
+}
+
 _PICTURE: Final[Requirement] = {
     **_PATIENT_TO_EQUIPMENT,
     **_PIXELS,
@@ -136,8 +169,44 @@ _PICTURE: Final[Requirement] = {
     "BurnedInAnnotation": 1,
 }
 
+_BOUND_PICTURES: Final[Requirement] = {
+    **_PICTURE,
+    "NumberOfFrames": 1,
+    "FrameIncrementPointer": 1,
+    "FrameLabelVector": 1,
+}
+
+_SELECTION: Final[Requirement] = {
+    **_PATIENT_TO_EQUIPMENT,
+    "ReferencedPerformedProcedureStepSequence": 2,
+    "ContentDate": 1,
+    "ContentTime": 1,
+    **_TREE,
+}
+
+_DOCUMENT: Final[Requirement] = {
+    **_PATIENT_TO_EQUIPMENT,
+    "ConversionType": 1,
+    "ContentDate": 1,
+    "ContentTime": 1,
+    "AcquisitionDateTime": 2,
+    "BurnedInAnnotation": 1,
+    "SourceInstanceSequence": _INSTANCE,
+    "DocumentTitle": 1,
+    "ConceptNameCodeSequence": _CODE,
+    "MIMETypeOfEncapsulatedDocument": 1,
+    "EncapsulatedDocument": 1,
+    "EncapsulatedDocumentLength": 1,
+}
+
 REQUIRED_BY_CLASS: Final[dict[str, Requirement]] = {
     SegmentationStorage: _SEGMENTATION,
+    LABEL_MAP_SEGMENTATION: _LABEL_MAP,
     Comprehensive3DSRStorage: _REPORT,
+    ComprehensiveSRStorage: _REPORT,
+    EnhancedSRStorage: _REPORT,
     SecondaryCaptureImageStorage: _PICTURE,
+    MultiFrameTrueColorSecondaryCaptureImageStorage: _BOUND_PICTURES,
+    KeyObjectSelectionDocumentStorage: _SELECTION,
+    EncapsulatedPDFStorage: _DOCUMENT,
 }

@@ -1,6 +1,7 @@
-"""The segmentation object: a binary segment a lesion, on the matrix and the frames of its source.
+"""The segmentation object: a segment a lesion, on the matrix and the frames of its source, as bits or as a label map.
 
-Source: PS3.3 A.51. The comments say where highdicom's own choice does not serve the readers in the field.
+Source: PS3.3 A.51, Supplement 243 (label map). The comments say where highdicom's own choice does not serve the readers
+in the field.
 """
 
 import copy
@@ -14,6 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from ichnode.domain.geometry import Geometry
 from ichnode.domain.identity import MANUFACTURER, MODEL_NAME
 from ichnode.domain.outputs import ObjectKind
+from ichnode.domain.profile import SegForm
 from ichnode.domain.values import Findings, Lesion, ModelIdentity
 from ichnode.report import codes
 from ichnode.report.header import complete
@@ -25,18 +27,18 @@ from ichnode.report.uids import digest
 RED: Final = (230, 30, 30)
 
 
-def build_seg(source: Source, findings: Findings, context: Context) -> Dataset:
+def build_seg(source: Source, findings: Findings, context: Context, form: SegForm = SegForm.BINARY) -> Dataset:
     """The segmentation of ``findings``, whose mask must not be empty. Frames without a marked pixel are left out."""
     tracked = [tracking_of(lesion, context) for lesion in findings.lesions]
     content = digest(findings.labels.tobytes(), str(findings.labels.shape), *(uid for _, uid in tracked))
     seg = hd.seg.Segmentation(
         source_images=source_stubs(source),
         pixel_array=findings.labels.astype(np.uint16),
-        segmentation_type="BINARY",
+        segmentation_type=form.name,
         segment_descriptions=[_segment(lesion, findings.model, context) for lesion in findings.lesions],
-        series_instance_uid=context.uid(f"series-{ObjectKind.SEG}"),
+        series_instance_uid=context.uid("seg-series"),  # for the time being: complete() has the true one
         series_number=context.installation.series_numbers[ObjectKind.SEG],
-        sop_instance_uid=context.uid("seg", content),
+        sop_instance_uid=context.uid("seg", form, content),
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=MODEL_NAME,
@@ -51,7 +53,8 @@ def build_seg(source: Source, findings: Findings, context: Context) -> Dataset:
     )
     seg.ContentCreatorName = ""  # type 2; no person made it
     _name_frames(seg, source)
-    _identify_segment_per_frame(seg)
+    if form is SegForm.BINARY:  # in a label map the pixels say it
+        _identify_segment_per_frame(seg)
     _state_spacing(seg, source.volume.geometry)
     _fix_dimension_uid(seg, context)
     complete(seg, context, ObjectKind.SEG, number=1)

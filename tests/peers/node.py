@@ -56,8 +56,17 @@ class Node:
         """Its state folder."""
         return self.folder / "state"
 
-    def configure(self, destinations: Sequence[Orthanc], changes: Settings | None = None, **retry: float) -> None:
-        """Writes the configuration: quick defaults, ``changes`` over them, one destination for each Orthanc."""
+    def configure(
+        self,
+        destinations: Sequence[Orthanc],
+        changes: Settings | None = None,
+        forms: Sequence[dict[str, Any]] = (),
+        **retry: float,
+    ) -> None:
+        """Writes the configuration: quick defaults, ``changes`` over them, one destination for each Orthanc.
+
+        ``forms``: further keys of each destination, in their order.
+        """
         self.state_dir.mkdir(parents=True, exist_ok=True)
         cache = self.state_dir / "cache"
         if not cache.is_symlink():
@@ -71,7 +80,8 @@ class Node:
             lines += _table(f"[{name}]", values)
         for number, orthanc in enumerate(destinations, 1):
             place = {"name": f"pacs-{number}", "host": "127.0.0.1", "port": orthanc.dicom_port, "ae_title": "ORTHANC"}
-            lines += _table("[[destination]]", place | {"first_retry_s": 1, "max_retry_s": 2} | retry)
+            own = forms[number - 1] if forms else {}
+            lines += _table("[[destination]]", place | {"first_retry_s": 1, "max_retry_s": 2} | retry | own)
         self.config.write_text("\n".join(lines) + "\n")
 
     def bleed(self, bleed: Bleed) -> None:

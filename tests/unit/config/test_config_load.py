@@ -8,6 +8,7 @@ import pytest
 from ichnode.config_file import load_config
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.outputs import ObjectKind
+from ichnode.domain.profile import USUAL, ScForm, SegForm
 
 RIGHT = """\
 [receive]
@@ -59,10 +60,38 @@ def test_what_is_not_said_has_its_default(load):
     assert config.receive.port == 104
     assert config.receive.peer[0].network == ip_network("10.1.2.0/24")
     assert config.node.ae_title == "ICHNODE"
-    assert config.destination[0].objects == tuple(ObjectKind)
+    assert config.destination[0].objects == (ObjectKind.SEG, ObjectKind.SR, ObjectKind.SC)
+    assert config.profiles == (USUAL,)
     assert config.rule is not None
     assert [rule.name for rule in config.rule] == ["mine", "thin"]
     assert load(RIGHT[: RIGHT.index("[[rule]]")]).rule is None
+
+
+def test_results_are_made_in_the_forms_of_all_destinations(load):
+    other = "[[destination]]\nname = 'vna'\nhost = 'h'\nport = 1\nae_title = 'A'\n"
+    config = load(RIGHT + other + "seg = 'labelmap'\nsc = 'multi-frame'\nobjects = ['SEG', 'SR', 'KOS']\n")
+    usual, modern = config.profiles
+    assert usual == USUAL
+    assert (modern.seg, modern.sc, modern.name) == (
+        SegForm.LABELMAP,
+        ScForm.MULTI_FRAME,
+        "labelmap/comprehensive-3d/multi-frame",
+    )
+    assert modern.kinds == {ObjectKind.SEG, ObjectKind.SR, ObjectKind.KOS}
+
+
+def test_destinations_of_one_form_share_a_profile_with_all_their_kinds(load):
+    other = "[[destination]]\nname = 'ris'\nhost = 'h'\nport = 1\nae_title = 'A'\nobjects = ['SR', 'PDF']\n"
+    (profile,) = load(RIGHT + other).profiles
+    assert (profile.name, profile.kinds) == ("default", {*ObjectKind} - {ObjectKind.KOS})
+
+
+def test_what_a_destination_is_given_may_come_back_unless_nothing_but_ct_is_wanted(load):
+    other = "[[destination]]\nname = 'vna'\nhost = 'h'\nport = 1\nae_title = 'A'\nobjects = ['SR', 'PDF']\n"
+    config = load(RIGHT + other + "sr = 'enhanced'\n")
+    stated = config.receive.accept_also
+    assert config.accepted_also == (*stated, "1.2.840.10008.5.1.4.1.1.104.1", "1.2.840.10008.5.1.4.1.1.88.22")
+    assert load((RIGHT + other).replace("port = 104", "port = 104\naccept_also = []", 1)).accepted_also == ()
 
 
 def test_folders_are_relative_to_the_file_not_to_the_caller(load, tmp_path):
@@ -122,8 +151,8 @@ def test_one_key_of_a_report_series_leaves_the_other_as_it_is(load):
             "22: destination#2.port: should be less than or equal to 65535, not 99999",
         ),
         (
-            "[[destination]]\nname = 'b'\nhost = 'h'\nport = 1\nae_title = 'A'\nobjects = ['SEG', 'PDF']\n",
-            "24: destination#2.objects#2: should be 'SEG', 'SR' or 'SC', not 'PDF'",
+            "[[destination]]\nname = 'b'\nhost = 'h'\nport = 1\nae_title = 'A'\nobjects = ['SEG', 'GSPS']\n",
+            "24: destination#2.objects#2: should be 'SEG', 'SR', 'SC', 'KOS' or 'PDF', not 'GSPS'",
         ),
         ("[[destination]]\nname = 'b'\nhost = 'h'\nport = 1\n", "19: destination#2.ae_title: is missing"),
         (

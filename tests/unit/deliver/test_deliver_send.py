@@ -26,6 +26,7 @@ from ichnode.deliver.classify import Outcome
 from ichnode.deliver.parcel import batches, contexts, dicom_files, read_parcel
 from ichnode.deliver.send import send
 from ichnode.domain.outputs import Peer
+from ichnode.domain.profile import LABEL_MAP_SEGMENTATION, SOP_CLASSES
 
 SC = SecondaryCaptureImageStorage
 QUICK = Timeouts(connect_s=0.5, acse_s=0.5, dimse_s=0.5, network_s=0.5)  # for peers that hang
@@ -87,6 +88,20 @@ def test_a_kind_of_object_that_the_peer_does_not_take_is_dead_and_the_rest_goes(
     answers = _send([make_file("1.1", sop_class_uid=Comprehensive3DSRStorage), make_file("1.2")], scp.peer)
     assert _outcomes(answers) == [Outcome.DEAD, Outcome.SENT]
     assert answers[0].reason == "Comprehensive 3D SR Storage: the SOP class is not supported"
+
+
+def test_a_class_younger_than_the_library_is_called_by_its_name_when_it_is_refused(start_scp, make_file):
+    scp = start_scp(classes={SC: [ExplicitVRLittleEndian]})
+    [answer] = _send([make_file("1.1", sop_class_uid=LABEL_MAP_SEGMENTATION)], scp.peer)
+    assert answer.outcome == Outcome.DEAD
+    assert answer.reason == "Label Map Segmentation Storage: the SOP class is not supported"
+
+
+def test_every_class_that_a_profile_may_have_is_proposed_and_goes_as_it_is(start_scp, make_file):
+    scp = start_scp(classes={uid: [ExplicitVRLittleEndian] for uid in SOP_CLASSES.values()})
+    files = [make_file(f"1.{n}", sop_class_uid=uid) for n, uid in enumerate(SOP_CLASSES.values(), 1)]
+    assert set(_outcomes(_send(files, scp.peer))) == {Outcome.SENT}
+    assert len(scp.received) == len(SOP_CLASSES) == 9
 
 
 def test_each_object_is_told_why_its_own_kind_was_refused(start_scp, make_file):
