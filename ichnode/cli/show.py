@@ -1,33 +1,67 @@
 """``ichnode show``: the whole history of one job, series or study."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydicom import dcmread
 
+from ichnode.app import store_of
 from ichnode.cli.context import OUT, AsJson, Exit, NothingFound, clock, options, print_json, queue
+from ichnode.cli.figures import told
+from ichnode.domain.outputs import ObjectKind
 from ichnode.domain.states import DeliveryState
 from ichnode.queue import views
+from ichnode.report.reading import Reading, read
+from ichnode.report.text import as_html, as_text
 
 
 def show(
     context: typer.Context,
     what: Annotated[str, typer.Argument(metavar="JOB|STUDY|SERIES", help="A job number, or a study or series UID.")],
     as_json: AsJson = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Print the newest structured report as text instead.")
+    ] = False,
+    html: Annotated[bool, typer.Option("--html", help="With --report: print it as one page of HTML.")] = False,
 ) -> None:
-    """The whole history of one job, study or series: every decision, attempt, object and delivery."""
+    """The whole history of one job, study or series: every decision, attempt, object and delivery.
+
+    With --report: what the report says that was sent, read from the stored object; by a job number, that of the job.
+    """
     config = options(context).load()
     with queue(config) as db:
         found = [views.history(db, series_id) for series_id in views.series_of(db, what)]
     if not found:
         hint = "`ichnode status` lists the newest; a study is named by its Study Instance UID."
         raise NothingFound(f"The queue knows nothing of {what}.", hint=hint)
-    if as_json:
+    if report or html:
+        wanted = [path for row in found if (path := _report_path(row, what)) is not None]
+        _print_reports([store_of(config).resolve(path) for path in wanted], as_html if html else as_text)
+    elif as_json:
         print_json([row | {"audit": [asdict(entry) for entry in row["audit"]]} for row in found])
     else:
         for row in found:
             _print(row)
     raise typer.Exit(Exit.OK)
+
+
+def _report_path(row: dict[str, Any], what: str) -> str | None:
+    """The newest report of a series that is still kept; of the job, where ``what`` is the number of one."""
+    jobs = {job["id"] for job in row["jobs"] if not what.isdecimal() or job["id"] == int(what)}
+    kept = [out for out in row["outputs"] if out["kind"] == ObjectKind.SR and out["job_id"] in jobs]
+    kept = [out for out in kept if out["purged_at"] is None]
+    return max(kept, key=lambda out: out["job_id"])["path"] if kept else None
+
+
+def _print_reports(paths: Sequence[Path], form: Callable[[Reading], str]) -> None:
+    """Raises NothingFound where there is none."""
+    if not paths:
+        raise NothingFound("There is no report yet, or retention has deleted it.", hint="`ichnode show` tells which.")
+    for path in paths:
+        typer.echo(form(read(dcmread(path))))
 
 
 def _delivery(row: dict[str, Any]) -> str:
@@ -48,6 +82,7 @@ def _print(row: dict[str, Any]) -> None:
     for job in row["jobs"]:
         reason = f": {job['reason']}" if job["reason"] else ""
         lines.append(f"  job {job['id']} ({job['kind']}) {job['state']}{reason}")
+        lines += [f"    {line}" for line in told(job["figures"])] if job["figures"] else []
     for out in row["outputs"]:
         sent = [_delivery(d) for d in row["deliveries"] if d["output_id"] == out["id"]]
         lines.append(f"  {out['kind']} {out['number']}: {', '.join(sent) or 'no destination'}  {out['path']}")

@@ -31,13 +31,15 @@ class Installation:
     device_serial: str
     node_version: str
     series_numbers: Mapping[ObjectKind, int] = field(
-        default_factory=lambda: {ObjectKind.SEG: 9001, ObjectKind.SR: 9002, ObjectKind.SC: 9003}
+        default_factory=lambda: {kind: number for number, kind in enumerate(ObjectKind, 9001)}
     )
     descriptions: Mapping[ObjectKind, str] = field(
         default_factory=lambda: {
             ObjectKind.SEG: "ICHNODE ICH segmentation (RESEARCH)",
             ObjectKind.SR: "ICHNODE ICH report (RESEARCH)",
             ObjectKind.SC: "ICHNODE ICH overlay (RESEARCH)",
+            ObjectKind.KOS: "ICHNODE ICH key images (RESEARCH)",
+            ObjectKind.PDF: "ICHNODE ICH summary (RESEARCH)",
         }
     )
     not_analysed_description: str = "ICHNODE not analysed (RESEARCH)"
@@ -159,13 +161,22 @@ class Context:
 def _stated_thickness_mm(image: Dataset) -> float | None:
     """SliceThickness that the header states, in its functional groups where it is multi-frame; None for no number."""
     holder = image
-    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
-        for item in image.get(groups) or ():
-            if item.get("PixelMeasuresSequence"):
-                holder = item.PixelMeasuresSequence[0]
-                break
+    for group in frame_groups(image):
+        if group.get("PixelMeasuresSequence"):
+            holder = group.PixelMeasuresSequence[0]
+            break
     try:
         thickness = float(raw_value(holder, "SliceThickness"))
     except ValueError:
         return None
     return thickness if 0 < thickness < MAX_THICKNESS_MM else None
+
+
+def frame_groups(image: Dataset, frame: int | None = None) -> list[Dataset]:
+    """The functional groups of a multi-frame image: the shared ones, then those of ``frame`` (from 1) or of all frames.
+
+    None of a single-frame image.
+    """
+    shared, single = image.get("SharedFunctionalGroupsSequence"), image.get("PerFrameFunctionalGroupsSequence")
+    own = list(single or ())
+    return [*(shared or ()), *(own if frame is None else own[frame - 1 : frame])]

@@ -3,126 +3,167 @@
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import ImageDraw
+from PIL import Image
 
 from ichnode.domain.identity import MODEL_NAME
-from ichnode.domain.values import Expansion, Findings, Volume
-from ichnode.report.canvas import AMBER, BANNER, GREY, HEIGHT, PANEL, RED, RULE, WHITE, WIDTH, font, page
+from ichnode.domain.values import Findings, ModelIdentity
+from ichnode.report import panels
+from ichnode.report.canvas import (
+    AMBER,
+    BOLD,
+    GREY,
+    HEIGHT,
+    MARGIN,
+    RED,
+    RULE,
+    WHITE,
+    WIDTH,
+    Pixels,
+    Sheet,
+    Type,
+    page,
+    wrapped,
+)
 from ichnode.report.inputs import Source
-from ichnode.report.pages import shown_slices, thumbnail
+from ichnode.report.orient import draw_sides
+from ichnode.report.origin import analysed
+from ichnode.report.panels import Card
+from ichnode.report.picture import Window, cropped, head_box, window_of
+from ichnode.report.wording import bat_meaning, bat_text, expansion_side, figure, hours, percent, signed
 
-MARGIN: Final = 36
-TITLE_TOP: Final = BANNER + 24
-PICTURE: Final = 390  # edge of the key slice
-PICTURE_LEFT: Final = WIDTH - MARGIN - PICTURE
-PICTURE_TOP: Final = BANNER + 92
-PROFILE: Final = (MARGIN, 576, WIDTH - MARGIN, 638)  # the box of the bars: left, top, right, bottom
-NOTES_TOP: Final = 658
-SIGNATURE_TOP: Final = HEIGHT - 54
-EXPANSION_HEIGHT: Final = 60
-UNTRAINED: Final = "UNTRAINED: not learnt from patient outcomes, without clinical meaning"
-NOTHING: Final = ("No region was segmented", "as haematoma.", "", "Small or atypical haemorrhage", "is not excluded.")
+TITLE: Final = Type(36, WHITE, BOLD)
+TITLE_LINE: Final = 84
+NUMBERS_TOP: Final = 104
+NUMBERS_LEFT: Final = 424
+CARDS_TOP: Final = 242
+SIGNATURE_TOP: Final = HEIGHT - panels.SIGNATURE_HEIGHT
+DOUBTS_TOP: Final = SIGNATURE_TOP - panels.DOUBTS_HEIGHT - 8
+LARGEST_PICTURE: Final = 520
+LARGER_PICTURE: Final = 600  # where there are no markers to be told beside it
+CAPTION: Final = 34
+PROFILE_HEIGHT: Final = 110
 
+UNTRAINED: Final = "UNTRAINED: no clinical meaning"
+NOTHING: Final = "No region was segmented as haematoma. Small or atypical haemorrhage is not excluded."
 UNSEEN: Final = (
-    "The brain could not be told",
-    "from the rest of the image.",
-    "",
-    "Whether there is a haematoma",
-    "is not known.",
+    "The brain could not be told from the rest of the image. Whether there is a haematoma is not known. "
+    "This is no negative result."
 )
 
 
-def summary_page(source: Source, findings: Findings, node_version: str) -> NDArray[np.uint8]:
-    """The page (H, W, 3): finding, volume, density, key slice, extent, expansion, doubts, signature."""
-    image, draw, volume = *page(), source.volume
-    draw.text((MARGIN, TITLE_TOP), _title(findings), fill=WHITE, font=font(40))
-    image.paste(thumbnail(volume, findings, PICTURE), (PICTURE_LEFT, PICTURE_TOP))
-    corner = (PICTURE_LEFT + PICTURE, PICTURE_TOP + PICTURE)
-    draw.rectangle((PICTURE_LEFT - 1, PICTURE_TOP - 1, *corner), outline=RULE)
-    caption = f"{'Largest section' if findings.present else 'Middle section'}: {source.slice_name(findings.key_slice)}"
-    draw.text((corner[0], corner[1] + 8), caption, fill=GREY, font=font(18), anchor="ra")
+def summary_page(source: Source, findings: Findings, node_version: str) -> Pixels:
+    """The page (H, W, 3): finding, figures, key slice, markers, scores, growth, doubts, signature."""
+    return summary_sheet(source, findings, node_version).pixels
+
+
+def summary_sheet(source: Source, findings: Findings, node_version: str) -> Sheet:
+    """The same with the places of its words."""
+    sheet = page()
+    sheet.text(MARGIN, TITLE_LINE, _title(findings), TITLE, within=panels.FULL)
+    top = NUMBERS_TOP
     if findings.present:
-        _numbers(draw, volume, findings)
-        _profile(draw, findings)
+        panels.volume(sheet, top, figure(findings.volume_ml), "mL", NUMBERS_LEFT - MARGIN - 20)
+        panels.numbers(sheet, NUMBERS_LEFT, top, _cells(findings), 4)
+        top = CARDS_TOP
+    shown = _cards(findings)
+    if shown:
+        panels.cards(sheet, top, shown)
+        top += panels.CARD_HEIGHT + 14
+    side = min(LARGEST_PICTURE if findings.present else LARGER_PICTURE, DOUBTS_TOP - CAPTION - top)
+    _key_slice(sheet, source, findings, top, side)
+    _beside(sheet, findings, MARGIN + side + 36, top, top + side)
+    if findings.doubts:
+        panels.doubts(sheet, DOUBTS_TOP, findings.doubts, "Doubts: read these before you trust the figures")
     else:
-        for line, text in enumerate(UNSEEN if findings.undetermined else NOTHING):
-            draw.text((MARGIN, PICTURE_TOP + 8 + 32 * line), text, fill=WHITE, font=font(22))
-    top = NOTES_TOP if findings.expansion is None else _expansion(draw, findings.expansion, NOTES_TOP)
-    _doubts(draw, findings, top)
-    _signature(draw, volume, findings, node_version)
-    return np.asarray(image)
+        sheet.text(
+            MARGIN, DOUBTS_TOP + 20, "No doubts about the quality of the images.", panels.LABEL, within=panels.FULL
+        )
+    panels.signature(sheet, SIGNATURE_TOP, signed_by(analysed(source), findings.model, node_version))
+    return sheet
+
+
+def signed_by(what: str, model: ModelIdentity | None, node_version: str) -> list[str]:
+    """What was looked at, by which program and weights, and that no person has looked."""
+    node = f"{MODEL_NAME} {node_version}"
+    who = f"{node}, network {model.name} {model.version}, weights {model.sha256[:12]}" if model else node
+    return [what, who, "Automatic, not reviewed by a person. For research only."]
 
 
 def _title(findings: Findings) -> str:
     if findings.undetermined:
         return "Intracerebral haematoma: undetermined"
-    return "Intracerebral haematoma" if findings.present else "No intracerebral haematoma found"
+    if not findings.present:
+        return "No intracerebral haematoma found"
+    side = f", {findings.laterality}" if findings.laterality else ""
+    return f"Intracerebral haematoma{side}"
 
 
-def _numbers(draw: ImageDraw.ImageDraw, volume: Volume, findings: Findings) -> None:
-    """The volume as large as it matters, then what else was measured."""
-    top = PICTURE_TOP
-    draw.text((MARGIN, top), "Volume", fill=GREY, font=font(22))
-    number = f"{findings.volume_ml:.1f}"
-    draw.text((MARGIN, top + 106), number, fill=WHITE, font=font(92), anchor="ls")
-    draw.text((MARGIN + font(92).getlength(number) + 12, top + 106), "mL", fill=WHITE, font=font(38), anchor="ls")
-    marked = np.flatnonzero(findings.mask.any(axis=(1, 2)))
-    lines = [
-        ("Mean density", f"{findings.hu_mean:.0f} HU (SD {findings.hu_sd:.0f})"),
-        ("Extent", f"slice {marked[0] + 1} to {marked[-1] + 1} of {len(volume.hu)}"),
-        ("Separate parts", str(len(findings.lesions))),
-        ("Slices pictured", f"{len(shown_slices(findings))} of {len(marked)}"),
+def _cells(findings: Findings) -> list[tuple[str, str]]:
+    """The smaller figures; a dash where one was not measured."""
+    size, marked = findings.size, np.flatnonzero(findings.mask.any(axis=(1, 2)))
+    density = "-" if findings.hu_mean is None else f"{figure(findings.hu_mean, 0)} HU"
+    spread = "-" if findings.hu_sd is None else f"{figure(findings.hu_sd, 0)} HU"
+    return [
+        ("ABC/2", f"{figure(size.abc2_ml)} mL" if size else "-"),
+        ("Diameter", f"{figure(size.diameter_mm, 0)} mm" if size else "-"),
+        ("Side", str(findings.laterality or "-").capitalize()),
+        ("Parts", str(len(findings.lesions))),
+        ("Mean density", density),
+        ("SD of density", spread),
+        ("Variation", "-" if findings.hu_cv is None else f"{figure(100 * findings.hu_cv, 0)} %"),
+        ("Slices", f"{marked[0] + 1}-{marked[-1] + 1} of {len(findings.labels)}" if len(marked) else "-"),
     ]
-    for row, (label, value) in enumerate(lines):
-        draw.text((MARGIN, top + 146 + 58 * row), label, fill=GREY, font=font(18))
-        draw.text((MARGIN, top + 168 + 58 * row), value, fill=WHITE, font=font(24))
 
 
-def _profile(draw: ImageDraw.ImageDraw, findings: Findings) -> None:
-    """Marked area of every slice, first to last: where the haematoma lies in the stack."""
-    left, top, right, bottom = PROFILE
-    draw.text((left, top - 30), "Area in each slice", fill=GREY, font=font(18))
-    draw.rectangle((left, top, right, bottom), fill=PANEL)
-    areas = np.count_nonzero(findings.mask, axis=(1, 2))
-    edges = np.linspace(left, right, len(areas) + 1)
-    gap = 2 if edges[1] - edges[0] > 5 else 0
-    for index in np.flatnonzero(areas):
-        height = max(2.0, (bottom - top - 6) * areas[index] / areas.max())
-        color = WHITE if index == findings.key_slice else RED
-        draw.rectangle((edges[index] + gap / 2, bottom - height, edges[index + 1] - 1 - gap / 2, bottom), fill=color)
-    draw.line((left, bottom + 1, right, bottom + 1), fill=RULE)
+def _cards(findings: Findings) -> list[Card]:
+    """BAT, growth and prediction, as far as they are known."""
+    shown = []
+    bat, growth, expansion, onset = findings.bat, findings.growth, findings.expansion, findings.onset
+    if bat is not None:
+        label = f"BAT score, {hours(onset.hours)} after onset" if onset else "BAT score"
+        color = {True: RED, None: AMBER, False: WHITE}[bat.high_risk]
+        shown.append(Card(label, bat_text(bat), bat_meaning(bat, onset_known=onset is not None), color))
+    if growth is not None:
+        verdict = "EXPANDED" if growth.expanded else "Not expanded"
+        change = f"{signed(growth.growth_ml)} mL ({percent(growth)})"
+        said = f"{verdict} (6 mL or 33 % more)"
+        shown.append(Card(f"Growth in {hours(growth.hours)}", change, said, RED if growth.expanded else WHITE))
+    if expansion is not None:
+        note = expansion_side(expansion) if expansion.trained_on_patients else UNTRAINED
+        color = WHITE if expansion.trained_on_patients else AMBER
+        shown.append(Card("Predicted expansion in 24 h", f"{100 * expansion.probability:.0f} %", note, color))
+    return shown
 
 
-def _expansion(draw: ImageDraw.ImageDraw, expansion: Expansion, top: float) -> float:
-    """The predicted probability beside its threshold. Returns where the next block starts."""
-    side = "at or above" if expansion.probability >= expansion.threshold else "below"
-    text = f"Expansion within 24 h: {100 * expansion.probability:.0f} %"
-    draw.text((MARGIN, top), text, fill=WHITE, font=font(22))
-    judged = f"{side} the threshold of {100 * expansion.threshold:.0f} %"
-    draw.text((WIDTH - MARGIN, top), judged, fill=GREY, font=font(22), anchor="ra")
-    if not expansion.trained_on_patients:
-        draw.text((MARGIN, top + 28), UNTRAINED, fill=AMBER, font=font(18))
-    return top + EXPANSION_HEIGHT
+def _key_slice(sheet: Sheet, source: Source, findings: Findings, top: int, side: int) -> None:
+    index = findings.key_slice
+    window = window_of(source.images[index], source.volume.sources[index].frame_number)
+    sheet.image.paste(thumbnail(source, findings, side, window), (MARGIN, top))
+    sheet.draw.rectangle((MARGIN - 1, top - 1, MARGIN + side, top + side), outline=RULE)
+    draw_sides(sheet, source.volume.geometry, (MARGIN, top, side, side), Type(18, GREY))
+    what = "Largest section" if findings.present else "Middle section"
+    caption = f"{what}: {source.slice_name(index)}, {window.text}"
+    sheet.text(MARGIN, top + side + 20, caption, panels.SMALL, within=side)
 
 
-def _doubts(draw: ImageDraw.ImageDraw, findings: Findings, top: float) -> None:
-    """The quality flags in two columns, or that there are none."""
-    if not findings.flags:
-        draw.text((MARGIN, top), "No doubts about the quality of the images", fill=GREY, font=font(18))
+def thumbnail(source: Source, findings: Findings, side: int, window: Window) -> Image.Image:
+    """The head on the key slice, with the outline, on a square of ``side`` pixels."""
+    hu, mask = source.volume.hu[findings.key_slice], findings.mask[findings.key_slice]
+    return cropped(hu, mask, head_box(hu), side, window)
+
+
+def _beside(sheet: Sheet, findings: Findings, left: int, top: int, bottom: int) -> None:
+    """Right of the key slice: the markers and the profile, or why there is nothing."""
+    within = WIDTH - MARGIN - left
+    if not findings.present:
+        words = wrapped(UNSEEN if findings.undetermined else NOTHING, Type(26), within, 9)
+        sheet.lines(left, top + 28, words, Type(26), within=within, step=38)
         return
-    for place, flag in enumerate(sorted(findings.flags)):
-        x = MARGIN + place % 2 * (WIDTH - 2 * MARGIN) / 2
-        y = top + place // 2 * 23
-        draw.rectangle((x, y + 6, x + 8, y + 14), fill=AMBER)
-        draw.text((x + 18, y), flag.value, fill=AMBER, font=font(16))
-
-
-def _signature(draw: ImageDraw.ImageDraw, volume: Volume, findings: Findings, node_version: str) -> None:
-    """Who measured, with which weights, on how many images."""
-    model = findings.model
-    draw.line((MARGIN, SIGNATURE_TOP - 8, WIDTH - MARGIN, SIGNATURE_TOP - 8), fill=RULE)
-    who = f"{MODEL_NAME} {node_version}, network {model.name} {model.version}, weights {model.sha256[:12]}"
-    draw.text((MARGIN, SIGNATURE_TOP), who, fill=GREY, font=font(18))
-    what = f"Automatic measurement on {len(volume.hu)} slices, not reviewed by a person"
-    draw.text((MARGIN, SIGNATURE_TOP + 22), what, fill=GREY, font=font(18))
+    y: float = top
+    if findings.markers:
+        y = panels.markers(sheet, left, top, findings.markers) + 20
+    else:
+        sheet.text(left, top + 14, "Markers were not read.", panels.LABEL, within=within)
+        y += 40
+    if bottom - y >= PROFILE_HEIGHT:
+        panels.profile(sheet, left, bottom - PROFILE_HEIGHT, bottom, findings)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -17,10 +17,24 @@ from pydicom.uid import (
     EnhancedCTImageStorage,
     SecondaryCaptureImageStorage,
 )
+from scipy import ndimage
 
 from ichnode.domain.flags import Doubt, Flag
+from ichnode.domain.followup import Baseline, Growth, Section
 from ichnode.domain.geometry import Geometry
-from ichnode.domain.values import Expansion, Findings, FrameSource, Lesion, ModelIdentity, Volume
+from ichnode.domain.markers import Bat, Focus, Marker, MarkerName
+from ichnode.domain.outputs import Reference
+from ichnode.domain.values import (
+    Expansion,
+    Findings,
+    FrameSource,
+    Laterality,
+    Lesion,
+    ModelIdentity,
+    Onset,
+    Size,
+    Volume,
+)
 from ichnode.report.inputs import Installation, Source
 from ichnode.report.uids import uid
 
@@ -120,6 +134,104 @@ def lesions_of(volume: Volume, mask: np.ndarray) -> tuple[Lesion, ...]:
     if not hu.size:
         return ()
     return (Lesion(number=1, volume_ml=total_ml, hu_mean=float(hu.mean()), hu_sd=float(hu.std())),)
+
+
+def focus_at(findings: Findings, volume: Volume, index: int, *, shift: int = 0, contrast_hu: float | None) -> Focus:
+    """A small place within the haematoma of slice ``index``, ``shift`` rows below its middle."""
+    geometry = volume.geometry
+    row, column = (float(x) for x in np.argwhere(findings.mask[index]).mean(axis=0))
+    row += shift
+    position = (
+        geometry.origins_mm[index]
+        + row * geometry.row_spacing_mm * geometry.column_cosine
+        + column * geometry.column_spacing_mm * geometry.row_cosine
+    )
+    around = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    radius = 4.0 / geometry.row_spacing_mm
+    contour = tuple((row + radius * float(np.sin(a)), column + radius * float(np.cos(a))) for a in around)
+    x, y, z = (float(value) for value in position)
+    return Focus(slice_index=index, position_mm=(x, y, z), area_mm2=50.3, contrast_hu=contrast_hu, contour=contour)
+
+
+STATES = {  # marker -> present, contrast in HU of its places
+    MarkerName.HYPODENSITY: (True, 21.0),
+    MarkerName.BLACK_HOLE: (True, 34.0),
+    MarkerName.SWIRL: (None, None),
+    MarkerName.BLEND: (False, None),
+    MarkerName.FLUID_LEVEL: (False, None),
+    MarkerName.IRREGULAR: (True, None),
+    MarkerName.HETEROGENEOUS: (False, None),
+    MarkerName.ISLAND: (False, None),
+    MarkerName.SATELLITE: (None, None),
+}
+
+
+def markers_of(findings: Findings, volume: Volume) -> tuple[Marker, ...]:
+    """All nine markers: three present, the first two at one place, two that cannot be told."""
+    key = findings.key_slice
+    shared = [
+        focus_at(findings, volume, key, contrast_hu=34.0),
+        focus_at(findings, volume, key, shift=-8, contrast_hu=21.0),
+    ]
+    shape = [focus_at(findings, volume, key, shift=9, contrast_hu=None)]
+    places = {MarkerName.HYPODENSITY: shared, MarkerName.BLACK_HOLE: shared[:1], MarkerName.IRREGULAR: shape}
+    reasons = {True: "seen at the threshold", None: "too few slices to tell", False: "nothing reaches the threshold"}
+    return tuple(
+        Marker(name=name, present=present, reason=reasons[present], foci=tuple(places.get(name, ())))
+        for name, (present, _) in STATES.items()
+    )
+
+
+BASELINE = Baseline(
+    study_instance_uid="2.25.71",
+    acquired_at=1767590000.0,
+    volume_ml=18.1,
+    paths=(),
+    report=Reference(
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34", sop_instance_uid="2.25.72", series_instance_uid="2.25.73"
+    ),
+    seg=Reference(
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.66.4", sop_instance_uid="2.25.74", series_instance_uid="2.25.75"
+    ),
+)
+
+
+def growth_of(case: Case, baseline_ml: float = 18.1) -> Growth:
+    """Grown since a scan 5.2 hours before, which shows a smaller bleed in the plane of the key slice."""
+    findings, volume = case.findings, case.source.volume
+    smaller = ndimage.binary_erosion(findings.mask[findings.key_slice], iterations=3)
+    hu = np.where(findings.mask[findings.key_slice] & ~smaller, 34, volume.hu[findings.key_slice]).astype(np.float32)
+    return Growth(
+        hours=5.2,
+        baseline_ml=baseline_ml,
+        followup_ml=findings.volume_ml,
+        expanded=True,
+        baseline=BASELINE,
+        history=((0.0, 9.4), (2.1, baseline_ml), (7.3, findings.volume_ml)),
+        before=Section(hu=hu, mask=smaller),
+    )
+
+
+def with_everything(case: Case) -> Case:
+    """``case`` with all that can be said of a haematoma."""
+    findings, volume = case.findings, case.source.volume
+    said = replace(
+        findings,
+        size=Size(a_mm=44.1, b_mm=31.0, c_mm=40.0, diameter_mm=44.6, diameter_slice=findings.key_slice),
+        laterality=Laterality.RIGHT,
+        markers=markers_of(findings, volume),
+        bat=Bat(low=2, high=4),
+        growth=growth_of(case),
+        doubts=(
+            *findings.doubts,
+            Doubt(flag=Flag.QF_TILT, evidence="leans by 18.2 degrees"),
+            Doubt(flag=Flag.QF_TOUCH, evidence="12 voxels at the upper end"),
+        ),
+    )
+    return Case(case.source, said)
+
+
+ONSET = Onset(hours=1.5, source="ichnode onset, by hand")
 
 
 def single_frames(name: str, geometry: Geometry) -> list[Dataset]:
@@ -292,18 +404,25 @@ def any_case(request: pytest.FixtureRequest) -> Case:
     return SYNTHETIC[request.param]() if request.param in SYNTHETIC else real(request.param)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_case() -> Callable[[str], Case]:
-    """A case by its name."""
-    return lambda name: SYNTHETIC[name]() if name in SYNTHETIC else real(name)
+    """A case by its name, made anew: a test may change it."""
+    made = SYNTHETIC | {"everything": lambda: with_everything(axial())}
+    return lambda name: made[name]() if name in made else real(name)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def everything() -> Case:
+    """The axial case with all that can be said of a haematoma, growth included; not to be changed."""
+    return with_everything(axial())
+
+
+@pytest.fixture(scope="session")
 def installation() -> Installation:
     return Installation(device_serial="ICHNODE-0001", node_version="0.1.0")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def at() -> datetime:
     return AT
 

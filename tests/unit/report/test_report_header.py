@@ -1,12 +1,13 @@
 """Dirty headers: what the PACS matches by goes over byte for byte, what would be invalid is left empty."""
 
 import warnings
+from dataclasses import replace
 
 import pytest
 from pydicom import Dataset, dcmread
 
 from ichnode.report import gate
-from ichnode.report.build import build_not_analysed
+from ichnode.report.build import build_not_analysed, build_result
 from ichnode.report.header import graft
 from ichnode.report.stated import raw_value
 
@@ -15,10 +16,15 @@ CHINESE = "Wang^XiaoDong=王^小东"
 
 def written(dataset, installation, at, tmp_path):
     """The file of a report about ``dataset``, and that file as read."""
-    [item] = build_not_analysed([dataset], "test", [], installation, at)
-    gate.check(item.dataset)
+    report, _ = build_not_analysed([dataset], "test", [], installation, at)
+    return filed(report.dataset, tmp_path)
+
+
+def filed(dataset, tmp_path):
+    """The bytes of an object's file, and that file as read."""
+    gate.check(dataset)
     path = tmp_path / "out.dcm"
-    path.write_bytes(gate.encode(item.dataset))
+    path.write_bytes(gate.encode(dataset))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a character set that nobody knows
         return path.read_bytes(), dcmread(path)
@@ -31,6 +37,36 @@ def test_a_chinese_name_is_read_back_as_it_was(scout, put_chinese, installation,
     _, read = written(scout, installation, at, tmp_path)
 
     assert (str(read.PatientName), read.StudyDescription) == (CHINESE, "头颅CT平扫")
+
+
+@pytest.mark.parametrize("character_set", ["GB18030", "ISO_IR 192", ["", "ISO 2022 IR 58"]])
+def test_every_object_and_page_has_the_chinese_name_of_its_source(
+    make_case, put_chinese, installation, at, tmp_path, character_set
+):
+    everything = make_case("everything")
+    for image in everything.source.datasets:
+        put_chinese(image, character_set)
+
+    built = build_result(everything.source, everything.findings, installation, at)
+    built += build_not_analysed(everything.source.datasets, "test", [], installation, at)
+
+    for item in built:
+        raw, read = filed(item.dataset, tmp_path)
+        assert raw_value(everything.source.images[0], "PatientName") in raw
+        assert str(read.PatientName).startswith("Wang^XiaoDong=")
+
+
+def test_an_accented_name_goes_over_and_our_words_stay_ascii(make_case, installation, at, tmp_path):
+    everything = make_case("everything")
+    for image in everything.source.datasets:
+        image.PatientName, image.StudyDescription = "Müller^Zoë", "Schädel-CT"
+    marker = replace(everything.findings.markers[0], reason="größer als 9 mm²")
+    findings = replace(everything.findings, markers=(marker,))
+
+    for item in build_result(everything.source, findings, installation, at):
+        raw, read = filed(item.dataset, tmp_path)
+        assert str(read.PatientName) == "Müller^Zoë"
+        assert "größer".encode("latin-1") not in raw
 
 
 def test_escape_sequences_of_iso_2022_go_over_untouched(scout, put_chinese, installation, at, tmp_path):

@@ -4,13 +4,30 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import ImageFont
 
-from ichnode.domain.flags import Doubt, Flag
 from ichnode.domain.outputs import ObjectKind
-from ichnode.report import summary
-from ichnode.report.build import build_result
-from ichnode.report.canvas import AMBER, BANNER, GUTTER, RED, SIDE, WIDTH, font
-from ichnode.report.pages import MAX_SLICE_PAGES, shown_slices
+from ichnode.report import gate
+from ichnode.report.build import build_not_analysed, build_result
+from ichnode.report.canvas import AMBER, BANNER, RED, Type, font
+from ichnode.report.evidence import places_on
+from ichnode.report.growth_page import growth_page
+from ichnode.report.orient import letters
+from ichnode.report.origin import analysed
+from ichnode.report.pages import (
+    LEGEND_TOP,
+    MAX_SLICE_PAGES,
+    PICTURE_LEFT,
+    PICTURE_TOP,
+    SIDE,
+    picture_place,
+    scale_of,
+    shown_slices,
+    slice_page,
+    slice_sheet,
+)
+from ichnode.report.picture import window_of
+from ichnode.report.summary import summary_sheet
 
 
 def pictures_of(case, installation, at):
@@ -33,9 +50,9 @@ def middle_of(pixels):
 
 def red_of(picture):
     """(row, column) of the pixels that are the outline's colour, within the slice."""
-    square = picture.pixel_array[BANNER : BANNER + SIDE, GUTTER : GUTTER + SIDE].astype(int)
+    square = picture.pixel_array[PICTURE_TOP : PICTURE_TOP + SIDE, PICTURE_LEFT : PICTURE_LEFT + SIDE].astype(int)
     strong = (square[..., 0] - square[..., 1] > 100) & (square[..., 0] - square[..., 2] > 100)
-    return np.argwhere(strong) + np.array([BANNER, GUTTER])
+    return np.argwhere(strong) + np.array([PICTURE_TOP, PICTURE_LEFT])
 
 
 @pytest.mark.parametrize("name", ["axial", "tilted", "ge-tilt"])
@@ -132,19 +149,143 @@ def test_a_page_refers_to_the_frame_of_a_multi_frame_source(make_case, installat
     assert picture.SourceImageSequence[0].ReferencedFrameNumber == frame
 
 
-@pytest.mark.parametrize("flag", list(Flag))
-def test_every_doubt_fits_into_its_column(flag):
-    column = (WIDTH - 2 * summary.MARGIN) / 2
+def test_a_follow_up_has_a_page_with_both_scans_between_the_first_and_the_slices(everything, installation, at):
+    pictures = pictures_of(everything, installation, at)
 
-    assert 18 + font(16).getlength(flag.value) < column
+    assert pictures[1].DerivationDescription == "Comparison with an earlier scan (research)"
+    assert "SourceImageSequence" not in pictures[1]
+    assert len(pictures) == 2 + everything.findings.mask.any(axis=(1, 2)).sum()
+    assert {(p.Rows, p.Columns) for p in pictures} == {(1024, 1024)}, "pages of one size can be bound into one object"
 
 
-def test_all_doubts_together_end_above_the_signature(make_case, installation, at):
-    case = make_case("axial")
-    full = replace(case, findings=replace(case.findings, doubts=tuple(Doubt(flag=flag) for flag in Flag)))
+def test_the_earlier_scan_is_drawn_with_its_own_outline(everything):
+    growth = everything.findings.growth
+    without = replace(growth.before, mask=np.zeros_like(growth.before.mask))
 
-    page = pictures_of(full, installation, at)[0].pixel_array
+    drawn = [
+        growth_page(everything.source, everything.findings, replace(growth, before=section), "0.1.0")
+        for section in (growth.before, without)
+    ]
 
-    rule = summary.SIGNATURE_TOP - 8
-    assert (page[rule, summary.MARGIN : -summary.MARGIN] == page[rule, summary.MARGIN]).all(), "text crosses the rule"
-    assert not page[rule - 4 : rule].any()
+    changed = (drawn[0] != drawn[1]).any(axis=-1)
+    assert changed[:, : 1024 // 2].any()
+    assert not changed[:, 1024 // 2 :].any()
+
+
+def test_the_places_of_a_marker_are_named_on_their_slice_and_on_no_other(everything):
+    key = everything.findings.key_slice
+
+    def words(index):
+        return {box.text for box in slice_sheet(everything.source, everything.findings, index, "0.1.0").boxes}
+
+    assert {"irregular shape", "34 HU, 50 mm2"} <= words(key)
+    assert "irregular shape" not in words(key + 1)
+
+
+def test_a_place_that_shows_two_markers_is_drawn_once_with_both_names(everything):
+    names = [place.names for place in places_on(everything.findings.markers, everything.findings.key_slice)]
+
+    assert sorted(names) == [("hypodensity",), ("hypodensity", "black hole"), ("irregular shape",)]
+
+
+def test_the_contour_of_a_place_lies_where_the_marker_was_measured(everything):
+    key = everything.findings.key_slice
+    bare = replace(everything.findings, markers=())
+    focus = everything.findings.markers[5].foci[0]
+    shape = replace(everything.findings, markers=everything.findings.markers[5:6])
+
+    drawn = [slice_page(everything.source, found, key, "0.1.0").astype(int) for found in (bare, shape)]
+
+    changed = np.argwhere((drawn[0] != drawn[1]).any(axis=-1))
+    inside = changed[(changed[:, 0] < PICTURE_TOP + SIDE) & (changed[:, 1] < PICTURE_LEFT + SIDE)]
+    geometry = everything.source.volume.geometry
+    left, top = picture_place(geometry.rows, geometry.columns)
+    row, column = np.mean(focus.contour, axis=0)
+    due = np.array([top, left]) + (np.array([row, column]) + 0.5) * scale_of(geometry.rows, geometry.columns)
+    contour = inside[inside[:, 1] <= due[1] + 1]  # right of the middle the leader begins
+    assert middle_of(contour)[0] == pytest.approx(due[0], abs=2)
+    assert contour[:, 1].max() == pytest.approx(due[1], abs=2)
+
+
+def test_the_scale_bar_is_as_long_as_it_says(everything):
+    sheet = slice_sheet(everything.source, everything.findings, everything.findings.key_slice, "0.1.0")
+    [said] = [box.text for box in sheet.boxes if box.text.endswith(" mm")]
+    geometry = everything.source.volume.geometry
+
+    line = (sheet.pixels[LEGEND_TOP + 18, 600:] > 200).all(axis=-1)
+
+    length = np.flatnonzero(line)[-1] - np.flatnonzero(line)[0]
+    assert length * geometry.column_spacing_mm / scale_of(geometry.rows, geometry.columns) == pytest.approx(
+        float(said.split()[0]), rel=0.02
+    )
+
+
+def test_letters_name_the_sides_of_the_patient_and_none_where_one_would_mislead(make_case):
+    axial = make_case("axial").source.volume.geometry
+    half = np.sqrt(0.5)
+    oblique = replace(axial, row_cosine=np.array([half, half, 0]), column_cosine=np.array([-half, half, 0]))
+
+    assert letters(axial) == ("R", "L", "A", "P")
+    assert letters(oblique) == ("", "", "", "")
+
+
+@pytest.mark.parametrize(
+    ("center", "width", "shown"),
+    [
+        ("35", "85", "W 85 L 35"),
+        ("400", "2000", "W 80 L 40"),
+        ("500\\40", "2000\\100", "W 100 L 40"),
+        ("x", "1", "W 80 L 40"),
+    ],
+)
+def test_the_window_is_the_source_s_where_it_shows_the_brain(make_case, put_bytes, center, width, shown):
+    image = make_case("axial").source.images[0]
+    put_bytes(image, "WindowCenter", "DS", center.encode())
+    put_bytes(image, "WindowWidth", "DS", width.encode())
+
+    assert window_of(image).text == shown
+
+
+def test_the_first_page_lists_what_is_present_first_and_what_is_absent_last(everything):
+    boxes = summary_sheet(everything.source, everything.findings, "0.1.0").boxes
+    said = [box.text for box in sorted(boxes, key=lambda box: box.top)]
+
+    states = [word for word in said if word in ("PRESENT", "undetermined", "absent")]
+    assert states == ["PRESENT"] * 3 + ["undetermined"] * 2 + ["absent"] * 4
+
+
+def test_the_state_of_a_marker_can_be_told_without_its_colour(everything):
+    """Each state has a symbol of its own: how much of it is filled differs."""
+
+    def filled(present):
+        marker = replace(everything.findings.markers[0], present=present, foci=())
+        sheet = summary_sheet(everything.source, replace(everything.findings, markers=(marker,)), "0.1.0")
+        [name] = [box for box in sheet.boxes if box.text == "Hypodensity"]
+        symbol = sheet.pixels[int(name.top) - 4 : int(name.bottom), int(name.left) - 26 : int(name.left) - 6]
+        return int((symbol.max(axis=-1) > 100).sum())
+
+    assert filled(True) > 1.3 * filled(None) > 1.3 * 1.3 * filled(False) > 0
+
+
+def test_what_was_analysed_is_told_without_the_patient(make_case):
+    source = make_case("axial").source
+    for image in source.datasets:
+        image.SeriesDescription, image.AcquisitionDate, image.AcquisitionTime = "Mr. Smith", "20260105", "081423.5"
+
+    assert analysed(source) == "Series 2, 20 slices of 5 mm, acquired 2026-01-05 08:14"
+
+
+def test_not_analysed_has_a_page_without_a_place_in_the_patient(scout, installation, at):
+    _, page = build_not_analysed([scout], "no CT images", [], installation, at)
+
+    assert page.kind is ObjectKind.SC
+    assert page.dataset.SeriesDescription == "ICHNODE not analysed (RESEARCH)"
+    assert "ImagePositionPatient" not in page.dataset
+    gate.check(page.dataset)
+
+
+def test_a_page_draws_the_same_on_every_machine():
+    """The letters come from the package, and are laid out without a library of the system."""
+    assert font(Type(20)).getname()[0] == "IBM Plex Sans"
+    assert font(Type(20)).layout_engine == ImageFont.Layout.BASIC
+    assert font(Type(20, weight=600)).getlength("Haematoma") != font(Type(20)).getlength("Haematoma")
