@@ -1,5 +1,7 @@
 """Errors, sorted by what to do next."""
 
+from ichnode.domain.flags import Flag
+
 
 class IchnodeError(Exception):
     """Base of every error of ours: one sentence that says what and where, and a hint that says what to do next."""
@@ -15,6 +17,14 @@ class ConfigError(IchnodeError):
 
 class Rejected(IchnodeError):
     """These images can never be analysed; the message is a sentence that a radiographer understands."""
+
+
+class Refused(Rejected):
+    """The images could be analysed, but this site does not want it; ``flags``: the doubts that decided."""
+
+    def __init__(self, message: str, *, flags: frozenset[Flag]) -> None:
+        super().__init__(message)
+        self.flags = flags
 
 
 class BadGeometry(Rejected):

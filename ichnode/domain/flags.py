@@ -15,6 +15,17 @@ class Flag(StrEnum):
     QF_STRIP = "Brain extraction doubtful, whole head used"
     QF_FIELD = "Brain exceeds network field of view"
     QF_HEADER = "Image header repaired"
+    QF_HEAD = "Perhaps no head"
+    QF_COVERAGE = "Part of the head lies outside the images"
+    QF_CONTRAST = "Contrast medium, by the header"
+    QF_VESSELS = "Vessels as dense as with contrast medium"
+    QF_METAL = "Metal or heavy streaks"
+    QF_MOTION = "Head moved during the scan"
+    QF_NOISE = "More noise than in the training images"
+    QF_BONEGAP = "Gap in the skull"
+    QF_UNLIKE = "Images unlike those of the training"
+    QF_EXTRAAXIAL = "Segmentation mostly along the skull"
+    QF_LIQUOR = "Segmentation bounded by liquor more than by brain"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

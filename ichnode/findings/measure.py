@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ichnode.domain.errors import BadGeometry
-from ichnode.domain.flags import Doubt, Flag
+from ichnode.domain.flags import Doubt
 from ichnode.domain.geometry import Geometry
 from ichnode.domain.values import Expansion, Findings, Lesion, ModelIdentity, Volume
+from ichnode.findings.gates.extent import touches_border
 
 Mask = NDArray[np.bool_]
 
@@ -45,16 +46,18 @@ def measure(
 ) -> Findings:
     """Measure ``mask`` (Z, Y, X) bool on the volume's own grid and its own HU.
 
-    The flags of the volume, the ``doubts`` given, and QF_TOUCH where the mask reaches the border of the volume, are
-    joined. Raises BadGeometry for a mask of another shape.
+    The flags of the volume, QF_TOUCH where the mask reaches the border of the volume, and the ``doubts`` given, are
+    joined; of two doubts of one kind the given one stands. Raises BadGeometry for a mask of another shape.
     """
     mask = np.asarray(mask, np.bool_)
     total_ml = volume_ml(mask, volume.geometry)
     labels, found = lesions(volume, mask)
     hu = np.asarray(volume.hu[mask], np.float64)
-    touch = [Doubt(flag=Flag.QF_TOUCH)] if touches_border(mask) else []
-    known = [*doubts, *touch]
-    own = [Doubt(flag=flag) for flag in volume.flags - {doubt.flag for doubt in known}]
+    border = touches_border(mask)
+    of_flag = {
+        doubt.flag: doubt
+        for doubt in [*(Doubt(flag=flag) for flag in volume.flags), *([border] if border else []), *doubts]
+    }
     return Findings(
         labels=labels,
         lesions=found,
@@ -64,7 +67,7 @@ def measure(
         key_slice=int(_voxels_a_slice(mask).argmax()) if hu.size else len(mask) // 2,
         model=model,
         expansion=expansion,
-        doubts=tuple(sorted([*known, *own], key=lambda doubt: doubt.flag.name)),
+        doubts=tuple(sorted(of_flag.values(), key=lambda doubt: doubt.flag.name)),
     )
 
 
@@ -87,11 +90,6 @@ def lesions(volume: Volume, mask: Mask) -> tuple[NDArray[np.uint16], tuple[Lesio
             Lesion(number=number, volume_ml=float(parts_ml[part]), hu_mean=float(hu.mean()), hu_sd=float(hu.std()))
         )
     return labels, tuple(found)
-
-
-def touches_border(mask: Mask) -> bool:
-    """Whether ``mask`` (Z, Y, X) reaches its first or last slice, or an edge of the picture: more may lie outside."""
-    return any(bool(mask.take(edge, axis).any()) for axis in range(mask.ndim) for edge in (0, -1))
 
 
 def _box(mask: Mask) -> tuple[slice, slice, slice]:

@@ -13,11 +13,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 
 from ichnode.domain.errors import ConfigError
+from ichnode.domain.spread import Spread
 from ichnode.domain.values import ModelIdentity
 from ichnode.model.network import ExpansionNet
 
 WEIGHTS_FILE: Final = "model.safetensors"
 CARD_FILE: Final = "card.toml"
+
+
+class Figure(BaseModel):
+    """How one figure of the network's input spreads over the cases that the weights were trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    mean: float
+    sd: float = Field(gt=0)
+    lowest: float
+    highest: float
 
 
 class Card(BaseModel):
@@ -26,7 +38,8 @@ class Card(BaseModel):
     ``changelog``: version to what changed. ``preset``: the geometry that the network was trained on. Components of
     the mask under ``min_component_ml`` are dropped. ``threshold`` and ``expansion_threshold``: operating points in
     (0, 1) of the two outputs. ``expansion``: what the second output is worth. ``eval_metrics``: figures, the data that
-    they were measured on, and the command. ``sha256``: of model.safetensors, hex.
+    they were measured on, and the command. ``sha256``: of model.safetensors, hex. ``inputs``: how named figures of the
+    network's input spread over the training cases; none: what is unlike them cannot be told.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -45,11 +58,17 @@ class Card(BaseModel):
     eval_metrics: dict[str, str | float]
     intended_use: str
     sha256: str
+    inputs: dict[str, Figure] = Field(default_factory=dict)
 
     @property
     def identity(self) -> ModelIdentity:
         """The part of the card that goes into every result."""
         return ModelIdentity(name=self.name, version=self.version, sha256=self.sha256)
+
+    @property
+    def spreads(self) -> dict[str, Spread]:
+        """``inputs``, as the quality gates take them."""
+        return {name: Spread(**figure.model_dump()) for name, figure in self.inputs.items()}
 
 
 def read_card(folder: Path) -> Card:
@@ -106,6 +125,7 @@ def save_card(folder: Path, card: Card) -> Card:
     """Write ``card`` alone to ``folder``; returns it."""
     fields = card.model_dump()
     tables = {key: fields.pop(key) for key in ("changelog", "eval_metrics")}
+    tables |= {f"inputs.{_key(name)}": figure for name, figure in fields.pop("inputs").items()}
     lines = _toml(fields)
     for key, table in tables.items():
         lines += ["", f"[{key}]", *_toml(table)]

@@ -7,12 +7,12 @@ from itertools import pairwise
 from statistics import median, median_low
 from typing import Final, TypeVar
 
+from ichnode.domain.contrast import NO_CONTRAST
 from ichnode.domain.facts import InstanceFacts, Vector3, Vector6
 from ichnode.domain.geometry import MIN_GAP_MM
 
 T = TypeVar("T")
 
-NO_CONTRAST: Final = frozenset({"", "NONE", "NO", "N", "NO CONTRAST", "WITHOUT", "WITHOUT CONTRAST", "N/A", "NA", "0"})
 SAME_DIRECTION: Final = 1e-2  # direction cosines that differ by less belong to one stack
 REPEATED: Final = 1.5  # images a position from which on a series holds several passes over the same place
 
