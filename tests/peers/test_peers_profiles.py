@@ -98,6 +98,17 @@ def test_dciodvfy_and_dcmtk_take_what_the_second_pacs_holds(both, study, tmp_pat
         output_of("dcmdump", str(path))
 
 
+def test_what_a_pacs_forwards_of_ours_is_taken_and_dropped(node, both, study, tmp_path):
+    held = both[1].files(study, tmp_path)
+    series = len(node.history(study))
+
+    text = storescu(node.port, tmp_path)  # it stops at the first object whose class is refused
+
+    assert text.count("Received Store Response (Success)") == len(held) == 4, text[-2000:]
+    assert len(node.history(study)) == series
+    assert node.json("status")["series"].get("receiving", 0) == 0
+
+
 def test_a_second_run_sends_nothing_to_either(node, both, study):
     before = [orthanc.uids(study) for orthanc in both]
 

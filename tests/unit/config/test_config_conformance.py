@@ -1,6 +1,7 @@
 """The conformance statement says what the code does."""
 
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,11 @@ from ichnode import __version__
 from ichnode.config import Receive
 from ichnode.deliver.classify import MEANINGS, Outcome
 from ichnode.deliver.parcel import INTERCHANGEABLE
+from ichnode.deliver.send import NAMES
 from ichnode.domain.flags import Flag
 from ichnode.domain.identity import MANUFACTURER, MODEL_NAME, RESEARCH_NOTICE
+from ichnode.domain.outputs import ObjectKind
+from ichnode.domain.profile import SOP_CLASSES, USUAL, Profile, ScForm, SegForm, SrForm
 from ichnode.receive import intake, scp
 from ichnode.receive.contexts import ACCEPT_ALSO, CT_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from ichnode.report import codes
@@ -38,7 +42,8 @@ def rows(text):
 def test_every_sop_class_that_is_accepted_or_sent_stands_in_the_overview():
     roles = {row[1]: (row[2], row[3]) for row in rows(section("1 Overview")) if row[1].startswith("1.2")}
     accepted = {uid for uid, (_, as_scp) in roles.items() if as_scp.startswith("yes")}
-    assert accepted == {VERIFICATION, *CT_CLASSES, *ACCEPT_ALSO}
+    assert accepted == {VERIFICATION, *CT_CLASSES, *ACCEPT_ALSO, *SOP_CLASSES.values()}
+    assert {uid for uid, (_, as_scp) in roles.items() if as_scp == "yes ⁴"} == {*SOP_CLASSES.values()} - {*ACCEPT_ALSO}
     assert set(Receive.model_fields["accept_also"].default) == set(ACCEPT_ALSO)
     asked = {
         StudyRootQueryRetrieveInformationModelFind,
@@ -47,12 +52,23 @@ def test_every_sop_class_that_is_accepted_or_sent_stands_in_the_overview():
     }
     assert {uid for uid, (as_scu, _) in roles.items() if as_scu.startswith("yes")} == {
         VERIFICATION,
-        *ACCEPT_ALSO,
+        *SOP_CLASSES.values(),
         *asked,
     }
     for row in rows(section("1 Overview")):
         if row[1] in roles and "Query" not in row[0]:
-            assert UID(row[1]).name.removesuffix(" SOP Class") == row[0].strip("*")
+            known = NAMES.get(row[1]) or UID(row[1]).name.removesuffix(" SOP Class")
+            assert known == row[0].strip("*")
+
+
+def test_a_profile_of_every_form_writes_every_class_of_the_table():
+    kinds = frozenset(ObjectKind)
+    forms = [Profile(seg=seg, sr=sr, sc=sc, kinds=kinds) for seg, sr, sc in product(SegForm, SrForm, ScForm)]
+    assert {uid for profile in forms for uid in profile.sop_classes} == {*SOP_CLASSES.values()}
+    assert USUAL.sop_classes == {*ACCEPT_ALSO}
+    named = {profile.name for profile in forms}
+    assert len(named) == len(forms)
+    assert USUAL.name in named
 
 
 def test_the_transfer_syntaxes_stand_in_their_order_of_preference():
