@@ -33,6 +33,8 @@ class InstanceFacts:
     rescale_type: str = ""
     has_rescale: bool = False
     patient_key: str = ""  # digest of PatientID and its issuer: two patients in one study must be noticed, not named
+    identified: bool = False  # whether PatientID names a person: an empty one, or "UNKNOWN", is nobody's
+    acquired_at: float | None = None  # when the image was taken, seconds since the epoch
     study_date: str = ""  # YYYYMMDD, for replay by date
     accession_key: str = ""  # digest of the accession number, for replay by it
     expected_count: int | None = None

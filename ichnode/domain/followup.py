@@ -1,5 +1,6 @@
 """The same haematoma in two scans: what is known of the earlier one, and how much it has grown."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,9 @@ class Baseline:
     """An earlier result of the same patient, as the queue hands it on.
 
     ``acquired_at``: when its images were taken, seconds since the epoch. ``paths``: its images, absolute. ``seg_path``:
-    its segmentation, absolute; None where nothing was found. ``report`` and ``seg``: what a reference to it names.
+    its segmentation, absolute. Both are empty where retention has deleted them. ``report`` and ``seg``: what a
+    reference to it names; no ``seg`` where nothing was found. ``earlier``: (acquired at, mL) of every scan that came
+    before the one in hand, from this one on, ascending. ``job_id``: the job that made it.
     """
 
     study_instance_uid: str
@@ -23,6 +26,20 @@ class Baseline:
     report: Reference
     seg_path: str | None = None
     seg: Reference | None = None
+    earlier: tuple[tuple[float, float], ...] = ()
+    job_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tracked:
+    """The parts of an earlier haematoma, as its segmentation has them.
+
+    ``labels`` (Z, Y, X) uint16 on the grid of the earlier scan: the segment at each voxel, 0 outside. ``tracking``:
+    segment number -> tracking ID and UID.
+    """
+
+    labels: NDArray[np.uint16]
+    tracking: Mapping[int, tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,7 +56,7 @@ class Growth:
 
     ``expanded``: by the definition, at least 6 mL or at least 33 %. ``baseline``: the earlier result. ``history``:
     (hours since the first scan, mL), ascending, this scan last. ``before``: the earlier scan, moved onto the later
-    one's key slice; None where the heads could not be laid on each other.
+    one's key slice; None where the heads could not be laid on each other: ``unregistered`` says why.
     """
 
     hours: float
@@ -49,6 +66,7 @@ class Growth:
     baseline: Baseline
     history: tuple[tuple[float, float], ...] = ()
     before: Section | None = None
+    unregistered: str = ""
 
     @property
     def growth_ml(self) -> float:

@@ -7,11 +7,14 @@ from enum import IntEnum, StrEnum
 from sqlalchemy import Connection, RowMapping, insert, or_, select, update
 
 from ichnode.domain.errors import LeaseLost
+from ichnode.domain.figures import Figures
 from ichnode.domain.outputs import OutputFile
 from ichnode.domain.states import JobState, SeriesState, check_move
 from ichnode.queue.audit import Entity, note
 from ichnode.queue.database import Database, inserted_id
+from ichnode.queue.followups import Comparison, stale_after
 from ichnode.queue.outbox import Route, add_outputs
+from ichnode.queue.results import add_result, reportable, write_onset
 from ichnode.queue.tables import JOBS, SERIES
 
 
@@ -20,6 +23,7 @@ class JobKind(StrEnum):
 
     ANALYSE = "analyse"  # run the network, write SEG, SR and SC
     EXPLAIN = "explain"  # write an SR that says why the series was not analysed
+    REPORT = "report"  # write the SR alone anew: something was told that no image shows
 
 
 class Priority(IntEnum):
@@ -27,6 +31,7 @@ class Priority(IntEnum):
 
     NEW = 10
     EXPLAIN = 20
+    REVISION = 50  # of a result that is out already
     REPLAY = 100
 
 
@@ -137,10 +142,14 @@ def finish(
     routes: Sequence[Route],
     reason: str,
     now: float,
+    figures: Figures | None = None,
+    compared: Comparison | None = None,
 ) -> None:
-    """Ends a job: its state, its objects and their deliveries in one transaction. Raises LeaseLost.
+    """Ends a job: its state, its figures, its objects and their deliveries in one transaction. Raises LeaseLost.
 
     Where a later revision has settled meanwhile its objects are kept but not sent: they would contradict the new ones.
+    ``compared``: what was known of earlier scans when it began. Results that knew less than is known now, this one
+    or those of later scans, are queued to be made again.
     """
     with db.write() as connection:
         job = _owned(connection, lease)
@@ -151,6 +160,28 @@ def finish(
         values = {"reason": reason, "finished_at": now, "lease_until": None, "owner": None}
         connection.execute(update(JOBS).where(JOBS.c.id == lease.job_id).values(values))
         add_outputs(connection, lease.job_id, outputs, routes, analysed=state == JobState.DONE, now=now)
+        if figures is not None:
+            add_result(connection, lease.job_id, figures, compared or Comparison())
+        for stale in stale_after(connection, lease.series_id):
+            _revise(connection, stale.series_id, JobKind.ANALYSE, weights=stale.weights, now=now)
+
+
+def tell_onset(db: Database, study_instance_uid: str, hours: float | None, *, now: float) -> list[int]:
+    """Keeps hours from onset to CT that a person told of a study, or with None takes them back.
+
+    Each of its results is queued for a new SR, which will be the last word: whatever of the study has not begun yet
+    takes the onset up by itself. Returns the job ids. Raises ConfigError for hours that cannot be.
+    """
+    with db.write() as connection:
+        write_onset(connection, study_instance_uid, hours, now=now)
+        return [
+            _revise(connection, result.series_id, JobKind.REPORT, weights=result.weights, now=now)
+            for result in reportable(connection, study_instance_uid)
+        ]
+
+
+def _revise(connection: Connection, series_id: int, kind: JobKind, *, weights: str | None, now: float) -> int:
+    return add_job(connection, series_id, kind, priority=Priority.REVISION, weights=weights, now=now)
 
 
 def retry_or_fail(db: Database, lease: Lease, error: str, *, max_attempts: int, delay_s: float, now: float) -> JobState:

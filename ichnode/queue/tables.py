@@ -124,6 +124,9 @@ RESULTS: Final = Table(  # what a finished analysis measured, in figures; what i
     Column("id", Integer, primary_key=True),
     Column("job_id", ForeignKey("jobs.id"), nullable=False, unique=True),
     Column("acquired_at", Float),  # when the images were taken
+    Column("report_uid", String(64)),  # its SR and its SEG: of a replay they are rows of an earlier job
+    Column("seg_uid", String(64)),  # NULL: nothing was found
+    Column("compared", String(64), nullable=False),  # digest of the earlier results that it knew of; empty: of none
     Column("volume_ml", Float, nullable=False),
     Column("expansion_probability", Float),  # NULL: the weights may not speak of it
     Column("expansion_threshold", Float),

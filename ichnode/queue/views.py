@@ -10,6 +10,7 @@ from ichnode.domain.outputs import ObjectKind, Reference
 from ichnode.domain.states import DeliveryState, JobState
 from ichnode.queue.audit import AuditRow, Entity
 from ichnode.queue.database import Database
+from ichnode.queue.results import figures_of
 from ichnode.queue.tables import AUDIT, DELIVERIES, INSTANCES, JOBS, OUTPUTS, QUARANTINE, SERIES
 
 Row = dict[str, Any]
@@ -101,7 +102,7 @@ def job_ids(db: Database, series_ids: Sequence[int] | None) -> list[int]:
 
 
 def history(db: Database, series_id: int) -> Row:
-    """Everything known of one revision of a series: its row, jobs, objects, deliveries and audit."""
+    """Everything known of one revision of a series: its row, jobs with their figures, objects, deliveries, audit."""
     with db.read() as connection:
         row = _rows(connection, select(SERIES).where(SERIES.c.id == series_id))[0]
         held = select(func.count()).where(
@@ -109,6 +110,7 @@ def history(db: Database, series_id: int) -> Row:
         )
         jobs = _jobs_of(connection, series_id)
         outputs = _rows(connection, select(OUTPUTS).where(OUTPUTS.c.job_id.in_([job["id"] for job in jobs])))
+        measured = figures_of(connection, [job["id"] for job in jobs])
         query = select(DELIVERIES, OUTPUTS.c.kind, OUTPUTS.c.number).join(OUTPUTS)
         deliveries = _rows(connection, query.where(OUTPUTS.c.id.in_([output["id"] for output in outputs])))
         which = _about(Entity.SERIES, [series_id])
@@ -116,6 +118,7 @@ def history(db: Database, series_id: int) -> Row:
         which |= _about(Entity.DELIVERY, [delivery["id"] for delivery in deliveries])
         rows = _audit(connection, select(AUDIT).where(which).order_by(AUDIT.c.at, AUDIT.c.id))
         count = connection.execute(held).scalar_one()
+    jobs = [job | {"figures": measured.get(job["id"])} for job in jobs]
     return row | {"instances": count, "jobs": jobs, "outputs": outputs, "deliveries": deliveries, "audit": rows}
 
 
@@ -127,7 +130,7 @@ def earlier_reports(db: Database, series_id: int) -> list[Reference]:
     with db.read() as connection:
         this = connection.execute(select(SERIES).where(SERIES.c.id == series_id)).mappings().one()
         query = (
-            select(OUTPUTS.c.sop_class_uid, OUTPUTS.c.sop_instance_uid, OUTPUTS.c.series_instance_uid)
+            select(*(OUTPUTS.c[name] for name in Reference.__dataclass_fields__))
             .join(JOBS, OUTPUTS.c.job_id == JOBS.c.id)
             .join(SERIES, JOBS.c.series_id == SERIES.c.id)
             .where(
@@ -138,7 +141,7 @@ def earlier_reports(db: Database, series_id: int) -> list[Reference]:
             )
         )
         rows = connection.execute(query.order_by(OUTPUTS.c.id)).mappings().all()
-    return [Reference(**row) for row in rows]
+    return [Reference(**{**row, "profiles": tuple(row["profiles"])}) for row in rows]
 
 
 def _about(entity: Entity, ids: Sequence[int]) -> ColumnElement[bool]:

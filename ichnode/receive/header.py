@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from ichnode.domain.facts import InstanceFacts, Vector3, Vector6
+from ichnode.receive.moment import moment, moment_of_datetime
 
 ODD: Final = (ValueError, TypeError, KeyError, AttributeError, IndexError, NotImplementedError, EOFError, struct.error)
 
@@ -30,6 +31,9 @@ LARGEST_POSITION_MM: Final = 1e5  # a hundred metres: no scanner says more and m
 LARGEST_COSINE: Final = 1.01  # with what rounding adds
 THICKNESS_MM: Final = (1e-3, 1e3)
 KEY_DIGITS: Final = 16
+NOBODY: Final = frozenset({"UNKNOWN", "ANONYMOUS", "ANON", "NONE", "NA", "NOID", "NOTKNOWN", "TEST"})  # letters alone
+# When the image was taken, the nearest word for it first.
+MOMENTS: Final = ("Acquisition", "Content", "Series", "Study")
 ASCII_SETS: Final = ("", "ISO_IR 6", "ISO 2022 IR 6")  # pydicom reads these as Latin-1, which fits everything
 
 
@@ -61,6 +65,8 @@ def facts_of(ds: Dataset) -> InstanceFacts:
         rescale_type=text(ds, "RescaleType") or frame.text("PixelValueTransformationSequence", "RescaleType"),
         has_rescale=_has_rescale(ds, frame),
         patient_key=_digest(_raw(ds, "PatientID"), _raw(ds, "IssuerOfPatientID")),
+        identified=_names_somebody(text(ds, "PatientID")),
+        acquired_at=_acquired_at(ds, frame),
         study_date=_date(text(ds, "StudyDate")),
         accession_key=accession_key(text(ds, "AccessionNumber")),
         expected_count=_expected_count(ds, frames=len(positions)),
@@ -184,6 +190,21 @@ def _integer(stated: str) -> int | None:
 
 def _date(stated: str) -> str:
     return stated if re.fullmatch(r"\d{8}", stated) else ""
+
+
+def _names_somebody(patient_id: str) -> bool:
+    """Whether a PatientID can be one person's alone: zeros and the words that stand for an unknown one cannot."""
+    letters = "".join(each for each in patient_id.upper() if each.isalnum())
+    return bool(letters.strip("0")) and letters not in NOBODY
+
+
+def _acquired_at(ds: Dataset, frame: "_Frames") -> float | None:
+    """Seconds since the epoch; None where no date stands together with its time."""
+    offset = text(ds, "TimezoneOffsetFromUTC")
+    whole = text(ds, "AcquisitionDateTime") or frame.text("FrameContentSequence", "FrameAcquisitionDateTime")
+    pairs = ((text(ds, f"{which}Date"), text(ds, f"{which}Time")) for which in MOMENTS)
+    found = [moment_of_datetime(whole, offset), *(moment(date, time, offset) for date, time in pairs)]
+    return next((at for at in found if at is not None), None)
 
 
 def _contrast_agent(ds: Dataset) -> str:

@@ -3,17 +3,20 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Event
 from typing import Final
 
 from ichnode.domain.errors import ConfigError, IchnodeError, LeaseLost
+from ichnode.domain.followup import Baseline
 from ichnode.domain.states import JobState
 from ichnode.queue import jobs
 from ichnode.queue.database import Database
+from ichnode.queue.followups import Comparison, comparison
 from ichnode.queue.jobs import JobKind, Lease
 from ichnode.queue.outbox import Route
+from ichnode.queue.results import onset_h
 from ichnode.queue.series import series
 from ichnode.queue.views import earlier_reports
 from ichnode.store.layout import Store
@@ -96,13 +99,22 @@ class Worker:
         try:
             if not child.alive:
                 child.start(limit_s=START_LIMIT.total_seconds(), tick=tick)
-            reply = child.perform(self._task(lease), limit_s=self.limits.job_limit_s, tick=tick)
+            compared = comparison(self.db, lease.series_id)
+            reply = child.perform(self._task(lease, compared), limit_s=self.limits.job_limit_s, tick=tick)
         except (ChildDied, ConfigError) as error:
             reply = Broken(error=str(error))  # also weights that broke since the start: the worker itself lives on
         if isinstance(reply, Done):
             now = time.time()
             jobs.finish(
-                self.db, lease, reply.state, outputs=reply.outputs, routes=self.routes, reason=reply.text, now=now
+                self.db,
+                lease,
+                reply.state,
+                outputs=reply.outputs,
+                routes=self.routes,
+                reason=reply.text,
+                now=now,
+                figures=reply.figures,
+                compared=compared,
             )
             took = round(time.monotonic() - started, 1)
             # Why a series is not analysed may quote its header: that stands in the queue, not in the log.
@@ -121,7 +133,7 @@ class Worker:
         level = logging.ERROR if state == JobState.FAILED else logging.WARNING
         log.log(level, reply.error, extra={"job": lease.job_id, "action": state, "attempt": lease.attempts})
 
-    def _task(self, lease: Lease) -> Task:
+    def _task(self, lease: Lease, compared: Comparison) -> Task:
         row = series(self.db, lease.series_id)
         return Task(
             job_id=lease.job_id,
@@ -131,7 +143,16 @@ class Worker:
             missing=row.missing,
             weights=lease.weights,
             predecessors=tuple(earlier_reports(self.db, lease.series_id)),
+            acquired_at=compared.acquired_at,
+            baseline=self._on_disk(compared.baseline) if compared.baseline is not None else None,
+            onset_h=onset_h(self.db, row.study_instance_uid),
+            report_alone=lease.kind == JobKind.REPORT,
         )
+
+    def _on_disk(self, baseline: Baseline) -> Baseline:
+        """The earlier result with absolute paths, as the child needs them."""
+        seg_path = None if baseline.seg_path is None else str(self.store.resolve(baseline.seg_path))
+        return replace(baseline, paths=tuple(str(self.store.resolve(p)) for p in baseline.paths), seg_path=seg_path)
 
     def _tick_idle(self) -> None:
         self.alive()

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ichnode.domain.figures import Figures
+from ichnode.domain.followup import Baseline
 from ichnode.domain.outputs import OutputFile, Reference
 from ichnode.domain.states import JobState
 
@@ -14,7 +16,9 @@ class Task:
     ``paths``: instance files, absolute. ``at``: the time written into the objects, fixed with the series, so that a
     second run writes the same bytes. ``explain``: the sentence why the series is not analysed; empty: analyse it.
     ``missing``: slices known to be missing. ``weights``: folder that a replay asked for, or None.
-    ``predecessors``: the reports that this one supersedes.
+    ``predecessors``: the reports that this one supersedes. ``acquired_at``: when the images were taken. ``baseline``:
+    the earlier result to compare with. ``onset_h``: hours from onset to CT, as a person told them. ``report_alone``:
+    only the SR is to be made anew.
     """
 
     job_id: int
@@ -24,15 +28,20 @@ class Task:
     missing: int
     weights: str | None
     predecessors: tuple[Reference, ...]
+    acquired_at: float | None = None
+    baseline: Baseline | None = None
+    onset_h: float | None = None
+    report_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """The job ended: DONE or REJECTED, in words without patient data, with its durable objects."""
+    """The job ended: DONE or REJECTED, in words without patient data, with its durable objects and its figures."""
 
     state: JobState
     text: str
     outputs: tuple[OutputFile, ...]
+    figures: Figures | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

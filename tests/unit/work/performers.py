@@ -8,6 +8,8 @@ import signal
 from pathlib import Path
 
 from ichnode.domain.errors import ConfigError, Retryable
+from ichnode.domain.figures import Figures
+from ichnode.domain.outputs import ObjectKind, OutputFile
 from ichnode.domain.states import JobState
 from ichnode.service import set_up_logging
 from ichnode.work.task import Done, Perform, Task
@@ -28,6 +30,31 @@ def by_behaviour(folder: Path) -> tuple[str, Perform]:
         behaviour = order.read_text() if order.exists() else "well"
         order.unlink(missing_ok=True)
         return _BEHAVIOURS[behaviour](task)
+
+    return "test", perform
+
+
+def telling(folder: Path) -> tuple[str, Perform]:
+    """Every job ends well with 7 mL; what it was told of other scans and of the onset goes to ``folder/told``."""
+
+    def perform(task: Task) -> Done:
+        first = task.baseline
+        hours = 0 if first is None or task.acquired_at is None else task.acquired_at - first.acquired_at
+        path = None if first is None else first.paths[0]
+        with (folder / "told").open("a") as told:
+            told.write(f"{hours:g} {path} {task.onset_h} {task.report_alone}\n")
+        uid = f"2.25.{task.job_id}"
+        report = OutputFile(
+            kind=ObjectKind.SR,
+            number=1,
+            sop_class_uid="1.2",
+            sop_instance_uid=uid,
+            series_instance_uid=f"{uid}.1",
+            path=uid,
+            sha256="0",
+        )
+        figures = Figures(volume_ml=7.0, report_uid=uid)
+        return Done(state=JobState.DONE, text="ok", outputs=(report,), figures=figures)
 
     return "test", perform
 

@@ -1,0 +1,154 @@
+"""What finished analyses measured, in figures, and the onsets that a person told."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, delete, insert, select
+
+from ichnode.domain.errors import ConfigError
+from ichnode.domain.figures import Figures
+from ichnode.domain.onset import LONGEST_H
+from ichnode.domain.states import JobState, SeriesState
+from ichnode.queue.audit import Entity, note
+from ichnode.queue.database import Database
+from ichnode.queue.followups import Comparison, InForce, image_paths
+from ichnode.queue.tables import JOBS, ONSETS, RESULTS, SERIES
+
+PREDICTED: Final = ("probability", "threshold", "trained")
+EXPLAIN: Final = "explain"  # the kind of job that analyses nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A scan that was compared with an earlier one: what was predicted at the earlier, and what was observed.
+
+    ``hours`` between the two. Probability and threshold are None where the earlier one's weights, ``weights``, might
+    not speak of expansion; ``trained``: on patients' outcomes.
+    """
+
+    baseline_study: str
+    followup_study: str
+    hours: float
+    baseline_ml: float
+    growth_ml: float
+    growth_percent: float | None
+    expanded: bool
+    weights: str
+    probability: float | None
+    threshold: float | None
+    trained: bool | None
+
+
+def add_result(connection: Connection, job_id: int, figures: Figures, compared: Comparison) -> None:
+    """Keeps the figures of a job, within the transaction that ends it."""
+    names = [column.name for column in RESULTS.columns if column.name in Figures.__dataclass_fields__]
+    values = {name: getattr(figures, name) for name in names}
+    values["facts"] = dict(figures.facts) | {"undetermined": figures.undetermined}
+    values |= {"job_id": job_id, "acquired_at": compared.acquired_at, "compared": compared.digest}
+    connection.execute(insert(RESULTS).values(values))
+
+
+def onset_h(db: Database, study_instance_uid: str) -> float | None:
+    """Hours from onset to CT as a person told them last; None where nobody did."""
+    query = select(ONSETS.c.hours).where(ONSETS.c.study_instance_uid == study_instance_uid)
+    with db.read() as connection:
+        return connection.execute(query.order_by(ONSETS.c.id.desc()).limit(1)).scalar()
+
+
+def write_onset(connection: Connection, study_instance_uid: str, hours: float | None, *, now: float) -> None:
+    """Keeps what a person told of a study, or with None takes it back. Raises ConfigError for what cannot be."""
+    if hours is None:
+        connection.execute(delete(ONSETS).where(ONSETS.c.study_instance_uid == study_instance_uid))
+    else:
+        check_onset(hours)
+        values = {"study_instance_uid": study_instance_uid, "hours": hours, "at": now}
+        connection.execute(insert(ONSETS).values(values))
+    text = "onset to CT: taken back" if hours is None else f"onset to CT: {hours:.2f} h, told by hand"
+    of_study = select(SERIES.c.id, SERIES.c.state).where(SERIES.c.study_instance_uid == study_instance_uid)
+    for series_id, state in connection.execute(of_study).all():
+        note(connection, Entity.SERIES, series_id, now=now, old=state, new=state, text=text)
+
+
+def check_onset(hours: float) -> None:
+    """Raises ConfigError for hours from onset to CT that are negative, more than seven days, or no number."""
+    if not 0 <= hours <= LONGEST_H:
+        hint = "Tell the time from the first symptom to the CT: h:mm, from 0:00 to 168:00."
+        raise ConfigError(f"An onset {hours:g} hours before the CT cannot be.", hint=hint)
+
+
+def reportable(connection: Connection, study_instance_uid: str) -> list[InForce]:
+    """The series of a study of which a result is out, or being made, while no job waits that will tell more.
+
+    One whose images retention has deleted is not among them.
+    """
+    query = (
+        select(SERIES.c.id, JOBS.c.state, JOBS.c.weights)
+        .join(JOBS, JOBS.c.series_id == SERIES.c.id)
+        .where(
+            SERIES.c.study_instance_uid == study_instance_uid,
+            SERIES.c.state == SeriesState.SETTLED,
+            JOBS.c.kind != EXPLAIN,
+            JOBS.c.state != JobState.FAILED,
+        )
+        .order_by(JOBS.c.state == JobState.QUEUED, JOBS.c.state == JobState.RUNNING, JOBS.c.finished_at, JOBS.c.id)
+    )
+    last = {row.id: row for row in connection.execute(query)}
+    return [
+        InForce(series_id=series_id, weights=row.weights)
+        for series_id, row in last.items()
+        if row.state in (JobState.DONE, JobState.RUNNING) and image_paths(connection, series_id)
+    ]
+
+
+def figures_of(connection: Connection, job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Job id -> its row of figures."""
+    rows = connection.execute(select(RESULTS).where(RESULTS.c.job_id.in_(job_ids))).mappings()
+    return {row["job_id"]: dict(row) for row in rows}
+
+
+def outcomes(db: Database) -> list[Outcome]:
+    """Every follow-up whose result is in force, by the time of its baseline and its own; each with what was predicted.
+
+    The prediction is that of the job which the follow-up was compared with.
+    """
+    later, earlier = RESULTS.alias(), RESULTS.alias()
+    job, series, first_job, first = JOBS.alias(), SERIES.alias(), JOBS.alias(), SERIES.alias()
+    query = (
+        select(
+            series.c.id.label("series_id"),
+            first.c.study_instance_uid.label("baseline_study"),
+            series.c.study_instance_uid.label("followup_study"),
+            job.c.state,
+            later,
+            earlier.c.acquired_at.label("first_at"),
+            earlier.c.volume_ml.label("first_ml"),
+            earlier.c.facts.label("first_facts"),
+            *(
+                earlier.c[f"expansion_{name}"].label(f"first_{name}")
+                for name in ("probability", "threshold", "trained")
+            ),
+        )
+        .select_from(job)
+        .join(series, job.c.series_id == series.c.id)
+        .outerjoin(later, later.c.job_id == job.c.id)
+        .outerjoin(earlier, earlier.c.job_id == later.c.baseline_job_id)
+        .outerjoin(first_job, first_job.c.id == earlier.c.job_id)
+        .outerjoin(first, first.c.id == first_job.c.series_id)
+        .where(series.c.state == SeriesState.SETTLED, job.c.state.in_([JobState.DONE, JobState.REJECTED]))
+        .order_by(job.c.finished_at, job.c.id)
+    )
+    with db.read() as connection:
+        in_force = {row["series_id"]: row for row in connection.execute(query).mappings()}
+    compared = [row for row in in_force.values() if row["growth_ml"] is not None and row["first_ml"] is not None]
+    return [_outcome(row) for row in sorted(compared, key=lambda row: (row["first_at"], row["acquired_at"]))]
+
+
+def _outcome(row: Any) -> Outcome:
+    return Outcome(
+        **{name: row[name] for name in ("baseline_study", "followup_study", "growth_ml", "growth_percent", "expanded")},
+        hours=(row["acquired_at"] - row["first_at"]) / 3600,
+        baseline_ml=row["first_ml"],
+        weights=row["first_facts"].get("weights", ""),
+        **{name: row[f"first_{name}"] for name in PREDICTED},
+    )
