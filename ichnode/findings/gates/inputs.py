@@ -22,14 +22,12 @@ MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
         "width_mm": "width of the brain, mm",
         "median_hu": "median of the brain, HU",
         "contrast_hu": "contrast of grey and white matter and liquor (interquartile range), HU",
-        "liquor_share": "share of the brain below 15 HU",
-        "dense_share": "share of the brain above 90 HU",
+        "dark_hu": "dark end of the brain (5th percentile), HU",
+        "bright_hu": "bright end of the brain (99th percentile), HU",
         NOISE: "noise, HU",
         "step_hu": "change from slice to slice, HU",
     }
 )
-LIQUOR_HU: Final = 15.0
-DENSE_HU: Final = 90.0
 SD_OF_MEAN: Final = (np.pi / 2) ** 0.5  # of the absolute values of what is normally distributed
 SD_OF_LAPLACE: Final = 6.0  # of the mask of _noise, for white noise. Source: Immerkaer, CVIU 1996;64:300
 
@@ -40,7 +38,8 @@ def figures(hu: Hu, brain: Brain, spacing_mm: tuple[float, float, float]) -> dic
     ``hu`` (Z, Y, X) within 0-100, zero outside ``brain`` (Z, Y, X) bool; ``spacing_mm`` of slices, rows, columns.
     """
     inside = hu[brain]
-    low, middle, high = np.percentile(inside, (25, 50, 75))
+    # Ends as HU, not shares below or above some HU: those are skewed, and ordinary atrophy is many SD from their mean
+    dark, low, middle, high, bright = np.percentile(inside, (5, 25, 50, 75, 99))
     widest = brain[brain.sum(axis=(1, 2)).argmax()]
     both = brain[1:] & brain[:-1]
     return {
@@ -49,8 +48,8 @@ def figures(hu: Hu, brain: Brain, spacing_mm: tuple[float, float, float]) -> dic
         "width_mm": float(widest.any(axis=0).sum() * spacing_mm[2]),
         "median_hu": float(middle),
         "contrast_hu": float(high - low),
-        "liquor_share": float((inside < LIQUOR_HU).mean()),
-        "dense_share": float((inside > DENSE_HU).mean()),
+        "dark_hu": float(dark),
+        "bright_hu": float(bright),
         NOISE: _noise(hu, brain),
         "step_hu": float(np.abs(np.diff(hu, axis=0))[both].mean()) if both.any() else 0.0,
     }
