@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Final
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from ichnode import __version__
-from ichnode.config import Config, Remote
+from ichnode.config import Config, Remote, SeriesNaming
 from ichnode.deliver.association import Timeouts
 from ichnode.deliver.backoff import Backoff
 from ichnode.deliver.loop import Deliverer, Destination
 from ichnode.deliver.parcel import INTERCHANGEABLE
 from ichnode.deliver.pull import series_counts
 from ichnode.domain.errors import ConfigError
+from ichnode.domain.flags import Flag
+from ichnode.domain.onset import OnsetRule
 from ichnode.domain.outputs import ObjectKind, Peer
 from ichnode.queue.database import Database, open_database
 from ichnode.queue.jobs import sweep_leases
@@ -83,6 +85,7 @@ def destinations_of(config: Config) -> list[Destination]:
         Destination(
             peer=peer_of(config, d),
             objects=frozenset(d.objects),
+            profile=d.profile.name,
             not_analysed=d.not_analysed,
             transfer_syntaxes=INTERCHANGEABLE if d.implicit_vr else INTERCHANGEABLE[:1],
             backoff=Backoff(first_s=d.first_retry_s, max_s=max(d.first_retry_s, d.max_retry_s)),
@@ -203,7 +206,7 @@ def scp_settings(config: Config) -> ScpSettings:
         port=receive.port,
         allow=tuple(AllowedPeer(ae_title=p.ae_title, network=str(p.network)) for p in receive.peer),
         floor_bytes=receive.min_free_mb * MIB,
-        accept_also=receive.accept_also,
+        accept_also=config.accepted_also,
         maximum_associations=receive.max_associations,
         acse_timeout_s=receive.acse_timeout_s,
         dimse_timeout_s=receive.dimse_timeout_s,
@@ -225,7 +228,7 @@ def analysis_settings(config: Config) -> "Settings":
     from ichnode.analyse import Settings
     from ichnode.report.inputs import Installation
 
-    named = {ObjectKind.SEG: config.report.seg, ObjectKind.SR: config.report.sr, ObjectKind.SC: config.report.sc}
+    named: dict[ObjectKind, SeriesNaming] = {kind: getattr(config.report, kind.lower()) for kind in ObjectKind}
     return Settings(
         weights=config.work.weights,
         device=config.work.device,
@@ -237,7 +240,10 @@ def analysis_settings(config: Config) -> "Settings":
             series_numbers={kind: naming.number for kind, naming in named.items()},
             descriptions={kind: naming.description for kind, naming in named.items()},
         ),
+        profiles=config.profiles,
         untrained_expansion=config.work.untrained_expansion,
+        onset_rules=tuple(OnsetRule(**onset.model_dump()) for onset in config.onset),
+        refused=frozenset(Flag[name] for name in config.quality.refuse),
     )
 
 

@@ -14,7 +14,10 @@ from pydantic import (
     field_validator,
 )
 
-from ichnode.domain.outputs import ObjectKind
+from ichnode.domain.flags import Flag
+from ichnode.domain.onset import OnsetMeaning
+from ichnode.domain.outputs import USUAL_KINDS, ObjectKind
+from ichnode.domain.profile import Profile, ScForm, SegForm, SrForm, distinct
 
 
 def _network(value: object) -> IPv4Network | IPv6Network:
@@ -144,6 +147,34 @@ class Work(Section):
     )
 
 
+class OnsetSection(Section):
+    """Where a site sends the time of onset: the first that finds one decides. `ichnode onset` goes before all."""
+
+    attribute: str = Field(description='Keyword or tag: "StudyComments", "(0032,4000)", private "(0033,xx01)".')
+    creator: str = Field("", description="Private creator; for a private attribute alone.")
+    pattern: Pattern = Field(description="Regular expression searched in its text, with named groups.")
+    meaning: OnsetMeaning = Field(
+        OnsetMeaning.DURATION,
+        description="`duration` to CT: groups `hours`, `minutes`; `clock` of onset: `hour`, `minute`, a day whole.",
+    )
+
+
+class Quality(Section):
+    """When a result is not to be believed: docs/explanation/quality.md lists the flags."""
+
+    refuse: tuple[str, ...] = Field(
+        ("QF_HEAD", "QF_CONTRAST"), description="Flags that end in no analysis; all others are told as doubts."
+    )
+
+    @field_validator("refuse")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in Flag.__members__:
+                raise ValueError(f"names no flag: {name!r}; there are {', '.join(Flag.__members__)}")
+        return names
+
+
 class SeriesNaming(Section):
     """Number and description of the series that a kind of object goes into."""
 
@@ -170,8 +201,14 @@ class Report(Section):
     sc: SeriesNaming = Field(
         SeriesNaming(number=9003, description="ICHNODE ICH overlay (RESEARCH)"), description="Secondary capture."
     )
+    kos: SeriesNaming = Field(
+        SeriesNaming(number=9004, description="ICHNODE ICH key images (RESEARCH)"), description="Key object selection."
+    )
+    pdf: SeriesNaming = Field(
+        SeriesNaming(number=9005, description="ICHNODE ICH summary (RESEARCH)"), description="Page one as PDF."
+    )
 
-    @field_validator("seg", "sr", "sc", mode="before")
+    @field_validator("seg", "sr", "sc", "kos", "pdf", mode="before")
     @classmethod
     def _complete(cls, given: object, info: ValidationInfo) -> object:
         default = cls.model_fields[str(info.field_name)].default.model_dump()
@@ -190,11 +227,19 @@ class Remote(Section):
 class DestinationSection(Remote):
     """Where results go."""
 
-    objects: tuple[ObjectKind, ...] = Field(tuple(ObjectKind), description="Which objects it takes.")
+    objects: tuple[ObjectKind, ...] = Field(USUAL_KINDS, description="Which objects it takes.")
+    seg: SegForm = Field(SegForm.BINARY, description="Form of the SEG; few PACS take a label map yet.")
+    sr: SrForm = Field(SrForm.COMPREHENSIVE_3D, description="SOP class of the SR; the content is the same.")
+    sc: ScForm = Field(ScForm.SINGLE_FRAME, description="An object a page, or one with all pages.")
     not_analysed: bool = Field(True, description="Send an SR, with the reason, for each series not analysed.")
     implicit_vr: bool = Field(True, description="Offer Implicit VR Little Endian beside Explicit.")
     first_retry_s: Seconds = Field(30, description="Wait after the first failure; doubles each time, with jitter.")
     max_retry_s: Seconds = Field(3600, description="Longest wait between tries. Tries never end by themselves.")
+
+    @property
+    def profile(self) -> Profile:
+        """The forms of what it takes."""
+        return Profile(seg=self.seg, sr=self.sr, sc=self.sc, kinds=frozenset(self.objects))
 
 
 class PacsSection(Remote):
@@ -235,11 +280,28 @@ class Config(Section):
     series: Series = Field(Series(), description="")
     rule: tuple[RuleSection, ...] | None = Field(None, description="")
     work: Work = Field(Work(), description="")
+    onset: tuple[OnsetSection, ...] = Field((), description="")
+    quality: Quality = Field(Quality(), description="")
     report: Report = Field(Report(), description="")
     destination: tuple[DestinationSection, ...] = Field((), description="")
     pacs: tuple[PacsSection, ...] = Field((), description="")
     retention: Retention = Field(Retention(), description="")
     schedule: Schedule = Field(Schedule(), description="")
+
+    @property
+    def profiles(self) -> tuple[Profile, ...]:
+        """In which forms results are made: those of all destinations, each once."""
+        return distinct(destination.profile for destination in self.destination)
+
+    @property
+    def accepted_also(self) -> tuple[str, ...]:
+        """The SOP classes taken beside CT: those stated and, unless there are none, all that destinations are given.
+
+        A PACS that forwards whole studies sends our objects back, and stops at the first class that is refused.
+        """
+        stated = self.receive.accept_also
+        given = {uid for profile in self.profiles for uid in profile.sop_classes} if stated else set()
+        return (*stated, *sorted(given - set(stated)))
 
 
 def section_of(section: type[Section], key: str) -> type[Section]:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from ichnode.config import Config, section_of
 from ichnode.domain.errors import ConfigError
+from ichnode.domain.onset import OnsetRule
 from ichnode.receive.rules import Rule
 
 HINT: Final = "docs/reference/configuration.md lists every key and its values."
@@ -60,6 +61,11 @@ def _contradictions(config: Config) -> Iterator[tuple[list[Any], str]]:
             Rule(**rule.model_dump())
         except ConfigError as error:
             yield ["rule", index, "why"], f"{error} {error.hint}"
+    for index, onset in enumerate(config.onset):
+        try:
+            OnsetRule(**onset.model_dump())
+        except ConfigError as error:
+            yield ["onset", index, "pattern"], f"{error} {error.hint}"
 
 
 def _explained(path: Path, text: str, error: ValidationError) -> ConfigError:
