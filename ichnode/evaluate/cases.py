@@ -12,6 +12,7 @@ from ichnode.evaluate.agreement import dice, surface_distances
 from ichnode.evaluate.pictures import Picture, picture_of
 from ichnode.findings.bat import bat_score
 from ichnode.findings.markers import blend, hypodensity
+from ichnode.findings.sections import clot_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,5 +99,5 @@ def baseline_of(case: Case, card: Card) -> Baseline:
 
 
 def _bat(labelled: Labelled, onset_h: float | None) -> Bat:
-    image = labelled.bleed, labelled.volume.hu, labelled.volume.geometry
-    return bat_score(blend(*image), hypodensity(*image), onset_h)
+    clot = clot_of(labelled.bleed, labelled.volume.hu, labelled.volume.geometry)
+    return bat_score(blend(clot), hypodensity(clot), onset_h)

@@ -16,21 +16,60 @@ Mask = NDArray[np.bool_]
 Hu = NDArray[np.int16] | NDArray[np.float32]
 Floats = NDArray[np.float32]
 
+RULES: Final = MarkerRules()
 BLOOD_HU: Final = (0, 100)  # no blood lies outside: air, metal, calcification and bone count as the nearer end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Slice:
-    """One cross-section of a clot, cropped: ``hu`` and ``smooth`` (Y, X), and the clot with its pockets, ``filled``.
+    """One cross-section of a clot, cropped: (Y, X) the clot with its pockets, ``filled``, and what is seen in it.
 
-    ``index`` and ``corner`` (row, column) say where it was cut out of the volume.
+    ``hu`` is the mean of a slab, which is the slice itself unless slices are thin, and ``smooth`` the same smoothed.
+    ``mask`` is the clot as it was marked. ``index`` and ``corner`` (row, column) say where it was cut out.
     """
 
     index: int
     corner: tuple[int, int]
     hu: Floats
     smooth: Floats
+    mask: Mask
     filled: Mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Clot:
+    """What every marker is read from: ``mask`` (Z, Y, X) bool on the native ``hu`` (Z, Y, X), and its ``geometry``.
+
+    ``slices`` are the cross-sections, none of an empty mask. ``rules``: the thresholds to read by.
+    """
+
+    mask: Mask
+    hu: Hu
+    geometry: Geometry
+    rules: MarkerRules
+    slices: tuple[Slice, ...]
+
+    @property
+    def median_hu(self) -> float:
+        """Median HU of the clot; it must not be empty."""
+        return float(np.median(self.hu[self.mask]))
+
+    @property
+    def largest_slices(self) -> tuple[Slice, ...]:
+        """The slice of the largest area, and those that are as large but for ``large_share``."""
+        areas = [np.count_nonzero(cut.mask) for cut in self.slices]
+        return tuple(
+            cut
+            for cut, area in zip(self.slices, areas, strict=True)
+            if area and area >= self.rules.large_share * max(areas)
+        )
+
+
+def clot_of(mask: Mask, hu: Hu, geometry: Geometry, rules: MarkerRules = RULES) -> Clot:
+    """The clot ``mask`` (Z, Y, X) bool in the native image ``hu`` (Z, Y, X). Raises BadGeometry for other shapes."""
+    check_shapes(mask, hu, geometry)
+    slices = tuple(slices_of(mask, hu, geometry, rules)) if mask.any() else ()
+    return Clot(mask=mask, hu=hu, geometry=geometry, rules=rules, slices=slices)
 
 
 def slices_of(mask: Mask, hu: Hu, geometry: Geometry, rules: MarkerRules) -> Iterator[Slice]:
@@ -44,15 +83,15 @@ def slices_of(mask: Mask, hu: Hu, geometry: Geometry, rules: MarkerRules) -> Ite
         marked = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
         ends.append(slice(max(0, int(marked[0]) - margin), int(marked[-1]) + 1 + margin))
     box = (ends[0], ends[1], ends[2])
-    filled = np.stack([ndimage.binary_fill_holes(closed(part, rules.close_mm, geometry)) for part in mask[box]])
-    blood = np.clip(hu[box], *BLOOD_HU).astype(np.float32)
-    smooth = _smoothed(blood, filled, geometry, rules)
+    filled = _filled(mask[box], geometry, rules)
+    blood, smooth = _smoothed(np.clip(hu[box], *BLOOD_HU).astype(np.float32), filled, geometry, rules)
     for z in range(len(filled)):
         yield Slice(
             index=ends[0].start + z,
             corner=(ends[1].start, ends[2].start),
             hu=blood[z],
             smooth=smooth[z],
+            mask=mask[box][z],
             filled=filled[z],
         )
 
@@ -104,12 +143,26 @@ def area_mm2(region: Mask, geometry: Geometry) -> float:
     return float(np.count_nonzero(region)) * geometry.row_spacing_mm * geometry.column_spacing_mm
 
 
-def _smoothed(hu: Floats, filled: Mask, geometry: Geometry, rules: MarkerRules) -> Floats:
-    """Mean of the clot's own voxels around each, so that brain does not darken the clot's edge nor bone brighten it."""
+def _filled(mask: Mask, geometry: Geometry, rules: MarkerRules) -> Mask:
+    """``mask`` (Z, Y, X) closed and filled a slice at a time; each part for itself, as what lies between is brain."""
+    filled = mask.copy()
+    labels, count = ndimage.label(mask)
+    for number, box in enumerate(ndimage.find_objects(labels), 1):
+        grown = labels == number if count > 1 else mask
+        for z in range(box[0].start, box[0].stop):
+            filled[z] |= ndimage.binary_fill_holes(closed(grown[z], rules.close_mm, geometry))
+    return filled
+
+
+def _smoothed(hu: Floats, filled: Mask, geometry: Geometry, rules: MarkerRules) -> tuple[Floats, Floats]:
+    """Mean of slabs, and of the neighbours in them, of the clot's own voxels alone, so that brain does not darken the
+    clot's edge nor bone brighten it; 0 outside."""
     slices = max(1, round(rules.slab_mm / float(np.median(geometry.gaps_mm))))
     sd = (0.0, rules.smooth_sd_mm / geometry.row_spacing_mm, rules.smooth_sd_mm / geometry.column_spacing_mm)
-    sums = []
-    for part in (hu * filled, filled.astype(np.float32)):
-        slab = ndimage.uniform_filter1d(part, slices, axis=0, mode="constant")
-        sums.append(ndimage.gaussian_filter(slab, sd, mode="constant"))
-    return np.asarray(np.where(filled, sums[0] / np.maximum(sums[1], 1e-6), 0), np.float32)
+    sums = [
+        ndimage.uniform_filter1d(part, slices, axis=0, mode="constant")
+        for part in (hu * filled, filled.astype(np.float32))
+    ]
+    wide = [ndimage.gaussian_filter(part, sd, mode="constant") for part in sums]
+    slab, smooth = (np.where(filled, of / np.maximum(count, 1e-6), 0) for of, count in (sums, wide))
+    return slab.astype(np.float32), smooth.astype(np.float32)

@@ -9,6 +9,7 @@ from scipy import ndimage
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.geometry import Geometry
 from ichnode.findings.markers import blend, hypodensity
+from ichnode.findings.sections import clot_of
 from ichnode.phantom.bleed import make_lesions
 from ichnode.phantom.distractors import DISTRACTORS
 from ichnode.phantom.growth import grow
@@ -174,8 +175,8 @@ def test_a_bleed_without_markers_is_free_of_them():
         assert not any(marker.present for marker in lesions.truth.markers.values())
         assert max(lesions.truth.defects_mm) < 2
         assert ndimage.label(lesions.lesions[-1].blood_at(grid(around(lesions), 0.9)))[1] == 1
-        assert hypodensity(mask, hu, geometry).present is False
-        assert blend(mask, hu, geometry).present is False
+        assert hypodensity(clot_of(mask, hu, geometry)).present is False
+        assert blend(clot_of(mask, hu, geometry)).present is False
 
 
 @pytest.mark.parametrize("marker", MARKERS)
@@ -198,7 +199,7 @@ def test_the_findings_see_what_was_planted(marker, read):
         mask, hu, geometry = scanned(lesions, seed)
         x, y, z = lesions.truth.markers[marker].evidence[0]["centre_mm"]
 
-        seen = read(mask, hu, geometry)
+        seen = read(clot_of(mask, hu, geometry))
 
         assert seen.present, seen.reason
         assert min(np.hypot(focus.position_mm[0] - x, focus.position_mm[1] - y) for focus in seen.foci) < 3
