@@ -12,6 +12,7 @@ from ichnode.cli.context import OUT, AsJson, Exit, NothingFound, options, print_
 from ichnode.domain.errors import Rejected
 from ichnode.domain.outputs import USUAL_PROFILE
 from ichnode.domain.states import Decision, JobState
+from ichnode.receive.header import facts_of
 from ichnode.receive.scan import ScannedSeries, scan
 
 
@@ -58,8 +59,8 @@ def _form(profiles: tuple[str, ...]) -> str:
 
 
 def _analyse_all(config: Any, chosen: list[ScannedSeries], out: Path, weights: Path | None) -> list[dict[str, Any]]:
-    from ichnode.analyse import analyse as run  # torch and the rest: only when they are needed
-    from ichnode.analyse import open_network
+    from ichnode.analyse import Known, open_network  # torch and the rest: only when they are needed
+    from ichnode.analyse import analyse as run
     from ichnode.image.load import read_datasets
     from ichnode.report.gate import check, encode
 
@@ -68,7 +69,9 @@ def _analyse_all(config: Any, chosen: list[ScannedSeries], out: Path, weights: P
     rows = []
     for series in chosen:
         started = time.monotonic()
-        result = run(read_datasets(series.files), network, settings, at=datetime.now().astimezone())
+        datasets = read_datasets(series.files)
+        known = Known(acquired_at=facts_of(datasets[0]).acquired_at)
+        result = run(datasets, network, settings, at=datetime.now().astimezone(), known=known)
         written = []
         for made in result.objects:
             check(made.dataset)

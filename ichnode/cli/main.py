@@ -18,6 +18,8 @@ from ichnode.cli import (
     doctor,
     echo,
     evaluate,
+    onset,
+    outcomes,
     phantom,
     receive,
     reference,
@@ -88,6 +90,8 @@ app.command("status", rich_help_panel=OPERATE)(status.status)
 app.command("show", rich_help_panel=OPERATE)(show.show)
 app.command("replay", rich_help_panel=OPERATE)(replay.replay)
 app.command("resend", rich_help_panel=OPERATE)(resend.resend)
+app.command("onset", rich_help_panel=OPERATE)(onset.onset)
+app.command("outcomes", rich_help_panel=OPERATE)(outcomes.outcomes)
 app.command("analyse", rich_help_panel=IMAGES)(analyse.analyse)
 app.command("send", rich_help_panel=IMAGES)(send.send)
 app.add_typer(cohort.app, name="cohort", rich_help_panel=TRAINING)

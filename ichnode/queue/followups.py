@@ -160,7 +160,7 @@ def _scans(connection: Connection, patient_key: str) -> list[_Scan]:
     """The result in force of each series of a patient: of its newest settled revision, of the job that ended last."""
     ended = and_(SERIES.c.patient_key == patient_key, SERIES.c.state == SeriesState.SETTLED, JOBS.c.state.in_(ENDED))
     query = (
-        select(SERIES, RESULTS, JOBS.c.state.label("job_state"), JOBS.c.weights, SERIES.c.id.label("series_row"))
+        select(SERIES, RESULTS, JOBS.c.weights, SERIES.c.id.label("series_row"))
         .join(JOBS, JOBS.c.series_id == SERIES.c.id)
         .outerjoin(RESULTS, RESULTS.c.job_id == JOBS.c.id)
         .where(ended)
@@ -175,7 +175,7 @@ def _scans(connection: Connection, patient_key: str) -> list[_Scan]:
             **{name: row[name] for name in ("report_uid", "seg_uid", "compared", "weights")},
         )
         for series_id, row in last.items()
-        if row["job_state"] == JobState.DONE and row["acquired_at"] is not None
+        if row["acquired_at"] is not None  # nor has a job that was rejected any figures
     ]
 
 

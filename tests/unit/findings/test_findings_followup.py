@@ -89,6 +89,12 @@ def test_parts_that_grew_together_keep_the_name_of_the_larger():
     assert uids(tracked(later, HERE, named(earlier), HERE, STILL)) == ["2.25.1"]
 
 
+def test_the_largest_overlap_is_paired_first_whatever_else_is_touched():
+    earlier = found(HERE, ((26.0, 30.0, 30.0), 12), ((58.0, 30.0, 30.0), 10))
+    later = found(HERE, ((52.0, 30.0, 30.0), 19), ((20.0, 30.0, 30.0), 8))  # the first reaches into both
+    assert uids(tracked(later, HERE, named(earlier), HERE, STILL)) == ["2.25.2", "2.25.1"]
+
+
 def test_of_a_part_that_fell_apart_the_larger_remnant_keeps_the_name():
     earlier = found(HERE, ((30.0, 30.0, 30.0), 12), ((48.0, 30.0, 30.0), 12))
     later = tracked(found(HERE, ((26.0, 30.0, 30.0), 6), ((52.0, 30.0, 30.0), 8)), HERE, named(earlier), HERE, STILL)

@@ -207,6 +207,17 @@ def test_an_earlier_scan_that_arrives_late_revises_the_follow_up_once_behind_new
     assert bench.run() == []
 
 
+def test_two_earlier_scans_that_arrive_late_revise_the_follow_up_once(db, arrive, bench):
+    later = arrive("3", 24)
+    bench.ml[later] = 19.0
+    bench.run()
+    bench.ml |= {arrive("1", 0): 10.0, arrive("2", 5): 14.0}
+    for _ in range(2):
+        lease = bench.claim()
+        bench.end(lease, comparison(db, lease.series_id))
+    assert [series for series, _ in bench.run()].count(later) == 1
+
+
 def test_a_replay_of_the_baseline_that_says_the_same_changes_nothing_twice(db, arrive, bench):
     first, later = arrive("1", 0), arrive("2", 24)
     bench.ml |= {first: 10.0, later: 19.0}
