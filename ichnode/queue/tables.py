@@ -67,7 +67,7 @@ SERIES: Final = Table(  # one row a revision
     Column("series_instance_uid", String(64), nullable=False),
     Column("study_instance_uid", String(64), nullable=False, index=True),
     Column("revision", Integer, nullable=False),
-    Column("patient_key", String(64), nullable=False),
+    Column("patient_key", String(64), nullable=False, index=True),
     Column("state", String(16), nullable=False, index=True),
     Column("calling_ae", String(16), nullable=False),
     Column("transfer", String(16), nullable=False),

@@ -8,7 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Adds two tables; the objects that are there were made for the one profile of the first version."""
+    """Adds two tables and an index on patients; what objects are there were made for the first version's one profile."""
     op.create_table(
         "results",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -40,5 +40,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_onsets")),
     )
     op.create_index(op.f("ix_onsets_study_instance_uid"), "onsets", ["study_instance_uid"], unique=False)
+    op.create_index(op.f("ix_series_patient_key"), "series", ["patient_key"], unique=False)
     with op.batch_alter_table("outputs") as outputs:
         outputs.add_column(sa.Column("profiles", sa.JSON(), nullable=False, server_default='["default"]'))
