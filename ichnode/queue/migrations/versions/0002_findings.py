@@ -8,7 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Adds two tables and an index on patients; what objects are there were made for the first version's one profile."""
+    """Adds two tables and an index on patients; objects that are there were made for the first version's profile."""
     op.create_table(
         "results",
         sa.Column("id", sa.Integer(), nullable=False),
