@@ -16,13 +16,11 @@ def doubted_input(
 
     Raises Rejected for what is not a head, Refused for images that bear a ``refused`` flag.
     """
-    of_images = doubts_of_images(volume, sight, stated)
-    refuse(of_images, refused)
     preset = PRESETS[card.preset]
     seen = window(volume, preset)
     given = NetworkInput(values=normalise(seen.hu, seen.brain), geometry=seen.geometry, flags=seen.flags)
-    of_input = doubts_of_stripping(sight, seen.flags - volume.flags)
+    doubts = doubts_of_images(volume, sight, stated) + doubts_of_stripping(sight, seen.flags - volume.flags)
     if Flag.QF_STRIP not in seen.flags:  # figures of what is not a brain would say nothing more
-        of_input += doubts_of_input(seen.hu, seen.brain, preset.spacing_mm, card.spreads)
-    refuse(of_input, refused)
-    return given, (*of_images, *of_input)
+        doubts += doubts_of_input(seen.hu, seen.brain, preset.spacing_mm, card.spreads)
+    refuse(doubts, refused)
+    return given, doubts

@@ -89,14 +89,14 @@ def noisy(seen: Mapping[str, float], trained: Mapping[str, Spread]) -> Doubt | N
 
 
 def unlike(seen: Mapping[str, float], trained: Mapping[str, Spread], rules: GateRules = RULES) -> Doubt | None:
-    """QF_UNLIKE, where a figure lies far from those of the training cases; the farthest is named.
+    """QF_UNLIKE, where a figure other than the noise lies far from those of the training cases; the farthest is named.
 
     The distance is |z|, the figure less their mean over their SD. What one of them has reached is not far.
     """
     far = {
         name: abs(seen[name] - each.mean) / each.sd
         for name, each in trained.items()
-        if name in seen and not each.lowest <= seen[name] <= each.highest
+        if name != NOISE and name in seen and not each.lowest <= seen[name] <= each.highest
     }
     worst = max(far, key=lambda name: far[name], default=None)
     if worst is None or far[worst] < rules.unlike_sd:

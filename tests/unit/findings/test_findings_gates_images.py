@@ -9,6 +9,8 @@ import pytest
 from pydicom.dataset import Dataset
 from scipy import ndimage
 
+from ichnode.cohort.read import read_case
+from ichnode.cohort.table import Card, Case
 from ichnode.domain.flags import Flag
 from ichnode.domain.geometry import Geometry
 from ichnode.domain.values import FrameSource, Volume
@@ -21,6 +23,7 @@ from ichnode.image.load import load_series, read_datasets
 from ichnode.phantom.make import make_phantom
 from ichnode.phantom.spec import PhantomSpec
 
+CLIPPED = Card(name="phe-sich", description="Plain head CT.", source="s", licence="l", clipped_hu=(-20, 100))
 KNOWN_OF_THE_REAL_HEAD = {Flag.QF_TILT, Flag.QF_UNEQUAL, Flag.QF_THICK}
 
 
@@ -236,6 +239,23 @@ def test_a_lacking_bone_flap_is_told_and_a_whole_skull_is_not():
 
     assert said[Flag.QF_BONEGAP].startswith("no bone over ")
     assert Flag.QF_BONEGAP not in doubts(phantom())
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("0048", {Flag.QF_BONEGAP: "no bone over 40 mm of the skull, slices 15 to 20"}),  # a craniectomy
+        ("0099", {Flag.QF_COVERAGE: "skull base missing, about 21 mm"}),  # begins amid the cerebellum
+        ("0001", {}),
+    ],
+)
+def test_real_patients_bear_what_a_reader_sees(real_data, name, said):
+    ct = real_data / "phe-sich" / "train" / f"{name}_ct.nii.bz2"
+    case = Case(name=name, patient=name, split="train", ct=ct, mask=None)
+    found = doubts(read_case(case, CLIPPED).volume)
+
+    assert found.items() >= said.items()
+    assert found.keys() <= {*said, Flag.QF_COVERAGE} if said else found == {}
 
 
 def test_without_a_vault_there_are_no_rays():
