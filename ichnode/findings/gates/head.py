@@ -6,12 +6,14 @@ import numpy as np
 
 from ichnode.domain.flags import Doubt, Flag
 from ichnode.findings.gates.rules import RULES, GateRules
-from ichnode.findings.gates.sight import Sight
+from ichnode.findings.gates.sight import SOFT_HU, Sight
 
 # Share of the widest section's area at so many mm above the lowest slice that shows brain, and below the highest one.
 # Source: medians of the training cases of phe-sich that reach beyond the brain there
 FROM_BASE: Final = ((0.0, 10.0, 20.0, 30.0, 40.0, 50.0), (0.04, 0.12, 0.27, 0.38, 0.62, 0.77))
 FROM_VERTEX: Final = ((0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0), (0.09, 0.22, 0.36, 0.48, 0.61, 0.79, 0.92))
+
+BRAIN_BEHIND_MM: Final = 14.0  # soft tissue that is as deep behind the edge of the picture is brain, not scalp
 
 
 def not_a_head(sight: Sight, rules: GateRules = RULES) -> Doubt | None:
@@ -49,15 +51,20 @@ def cut_off(sight: Sight, rules: GateRules = RULES) -> Doubt | None:
 
 
 def _at_edge_mm(sight: Sight) -> float:
-    """Longest stretch of the body along an edge of the picture, in a slice of the vault."""
-    body = sight.body[sight.vault]
-    if not len(body):
-        return 0.0
+    """Longest stretch of an edge of the picture, in a slice of the vault, that brain reaches.
+
+    Scalp and head rest may lie at the edge: behind them comes bone, and behind the edge of a cut head comes brain.
+    """
+    low, high = SOFT_HU
+    hu = sight.hu[sight.vault]
+    soft = sight.body[sight.vault] & (hu > low) & (hu < high)
     down, across = sight.pixel_mm
-    stretches = [body[:, edge, :].sum(axis=1).max() * across for edge in (0, -1)] + [
-        body[:, :, edge].sum(axis=1).max() * down for edge in (0, -1)
-    ]
-    return float(max(stretches))
+    stretches = [0.0]
+    for lines, along, inwards in ((soft, across, down), (soft.transpose(0, 2, 1), down, across)):
+        deep = max(1, round(BRAIN_BEHIND_MM / inwards))
+        for end in (lines[:, :deep], lines[:, -deep:]):
+            stretches += (end.all(axis=1).sum(axis=1) * along).tolist()
+    return max(stretches)
 
 
 def _doubt(flag: Flag, evidence: str) -> Doubt:
