@@ -30,9 +30,12 @@ def taken_at(image: Dataset) -> str:
 
 
 def analysed(source: Source) -> str:
-    """One line: "Series 2, 32 slices of 5.0 mm, acquired 2026-01-05 08:15"."""
-    image, count = source.images[0], len(source.images)
-    return f"{series_name(image)}, {count} slices of {source.slice_thickness_mm:.3g} mm, acquired {taken_at(image)}"
+    """One line: "Series 2, 32 slices of 5 mm, acquired 2026-01-05 08:15"; how far apart, where that differs."""
+    image, geometry = source.images[0], source.volume.geometry
+    gaps = geometry.gaps_mm
+    apart = f"{gaps.min():.2g} to {gaps.max():.2g} mm apart" if geometry.is_unequal else ""
+    how = apart or f"of {source.slice_thickness_mm:.3g} mm"
+    return f"{series_name(image)}, {len(source.images)} slices {how}, acquired {taken_at(image)}"
 
 
 def received(datasets: tuple[Dataset, ...]) -> str:

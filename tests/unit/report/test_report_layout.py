@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ichnode.domain.flags import Doubt, Flag
@@ -18,7 +18,12 @@ from ichnode.report.refusal_page import refusal_sheet
 from ichnode.report.summary import summary_sheet
 from ichnode.report.wording import distinct
 
-EXAMPLES = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = settings(
+    max_examples=20,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink a page takes minutes and tells no more
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=300) | st.sampled_from(
     ["leans by 18.2 degrees " * 12, "W" * 400, "", "12 voxels at the upper end"]
@@ -29,11 +34,11 @@ NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, 
 
 @st.composite
 def foci(draw):
-    """Places anywhere on the slices of the axial case, some off the picture, some without a contour."""
+    """Places anywhere on two slices, so that they crowd, some off the picture, some without a contour."""
     row, column = draw(st.floats(-5, 135)), draw(st.floats(-5, 100))
     ring = tuple((row + 2 * float(np.sin(a)), column + 2 * float(np.cos(a))) for a in range(6))
     return Focus(
-        slice_index=draw(st.integers(0, 19)),
+        slice_index=draw(st.sampled_from([9, 10])),
         position_mm=(draw(st.floats(-80, 80)), draw(st.floats(-100, 100)), draw(st.floats(0, 90))),
         area_mm2=draw(SIZES),
         contrast_hu=draw(st.none() | SIZES),
@@ -135,7 +140,7 @@ def test_growth_of_any_size_keeps_to_its_page(everything, said, history, baselin
 
 
 @EXAMPLES
-@given(said=contents(), index=st.integers(0, 19))
+@given(said=contents(), index=st.sampled_from([9, 10]))
 def test_no_word_of_a_slice_page_stands_on_the_anatomy(make_case, said, index):
     case = make_case("axial")
 
@@ -191,6 +196,20 @@ def test_wrapped_text_keeps_every_letter_until_it_is_cut_off(text, within, most)
     assert all(look.length(line) <= max(within, look.length("W")) for line in lines)
     if lines and not lines[-1].endswith(ELLIPSIS):
         assert "".join(lines).replace(" ", "") == "".join(text.split())
+
+
+@pytest.mark.parametrize("rows_down", [-60, 0, 55])
+def test_the_names_of_places_that_crowd_stand_one_below_the_other(everything, rows_down):
+    key, focus = everything.findings.key_slice, everything.findings.markers[0].foci[0]
+    x, y, z = focus.position_mm
+    contour = tuple((row + rows_down, column) for row, column in focus.contour)
+    crowd = tuple(replace(focus, position_mm=(x, y + 1.1 * place, z), contour=contour) for place in range(9))
+    marker = replace(everything.findings.markers[0], foci=crowd)
+
+    sheet = slice_sheet(everything.source, replace(everything.findings, markers=(marker,)), key, "0.1.0")
+
+    check(sheet.boxes)
+    assert sum(box.text == "hypodensity" for box in sheet.boxes) == len(crowd)
 
 
 def test_more_doubts_than_fit_are_counted(make_case):

@@ -273,6 +273,7 @@ def test_what_was_analysed_is_told_without_the_patient(make_case):
         image.SeriesDescription, image.AcquisitionDate, image.AcquisitionTime = "Mr. Smith", "20260105", "081423.5"
 
     assert analysed(source) == "Series 2, 20 slices of 5 mm, acquired 2026-01-05 08:14"
+    assert "20 slices 2.5 to 5 mm apart" in analysed(make_case("unequal").source)
 
 
 def test_not_analysed_has_a_page_without_a_place_in_the_patient(scout, installation, at):

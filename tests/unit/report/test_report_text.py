@@ -131,7 +131,8 @@ def test_text_keeps_to_its_columns_but_never_breaks_a_uid(reading):
 
 def test_html_is_one_sound_page_with_every_word_escaped(reading, everything):
     evil = replace(everything.findings.markers[0], reason="<script>alert(1)</script> & so on")
-    page = as_html(reading(markers=(evil,)))
+    growth = replace(everything.findings.growth, unregistered="<img src=x>")
+    page = as_html(reading(markers=(evil,), growth=growth))
     open_tags = []
 
     class Check(HTMLParser):
@@ -145,6 +146,7 @@ def test_html_is_one_sound_page_with_every_word_escaped(reading, everything):
     Check().feed(page)
     assert open_tags == []
     assert "<script>" not in page
+    assert "<img" not in page
     assert "&lt;script&gt;" in page
 
 
