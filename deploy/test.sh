@@ -1,7 +1,8 @@
 #!/bin/sh
 # Run every check of the project: sh deploy/test.sh
-# As root on Debian it installs the peers that the tests talk to (Orthanc, dcmtk, systemd-analyze). Without root it uses
-# those that are there, and pytest's summary names each test that was skipped for want of one.
+# As root on Debian it installs the peers that the tests talk to: Orthanc, dcmtk, dcm2niix, PixelMed with a Java to run
+# it, systemd-analyze. Without root it uses those that are there, and pytest's summary names each test that was skipped
+# for want of one.
 set -eu
 
 checkout=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -14,6 +15,9 @@ install_peers() {
     missing=
     command -v Orthanc >/dev/null || missing="$missing orthanc"
     command -v storescu >/dev/null || missing="$missing dcmtk"
+    command -v dcm2niix >/dev/null || missing="$missing dcm2niix"
+    { command -v java >/dev/null && [ -f /usr/share/java/bsh.jar ]; } || missing="$missing bsh default-jre-headless"
+    [ -f /usr/share/java/pixelmed.jar ] || missing="$missing libpixelmed-java"
     command -v systemd-analyze >/dev/null || missing="$missing systemd"
     [ -n "$missing" ] || return 0
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

@@ -28,6 +28,7 @@ from ichnode.image.onset import onset_of
 from ichnode.image.resample import resample
 from ichnode.model.runtime import Device, Runtime, open_runtime
 from ichnode.model.weights import Card, read_card
+from ichnode.report.accord import check_together
 from ichnode.report.build import ReportObject, build_not_analysed, build_result
 from ichnode.report.gate import check, encode
 from ichnode.report.inputs import Installation, Source
@@ -206,6 +207,7 @@ def open_performer(settings: Settings, store: Store) -> tuple[str, Perform]:
                 predecessors=task.predecessors,
                 known=Known(acquired_at=task.acquired_at, baseline=task.baseline, onset_h=task.onset_h),
             )
+        check_together([made.dataset for made in result.objects])
         wanted = _reports_alone(result.objects, store) if task.report_alone else result.objects
         outputs = tuple(write_object(store, made) for made in wanted)
         return Done(state=result.state, text=result.text, outputs=outputs, figures=result.figures)

@@ -41,7 +41,8 @@ def bind(pages: Sequence[Dataset], context: Context) -> Dataset:
     if sources:
         bound.SourceImageSequence = sources
     bound.NumberOfFrames = len(pages)
-    bound.FrameIncrementPointer = FRAME_LABEL_VECTOR
-    bound.FrameLabelVector = [f"PAGE {number}" for number in range(1, len(pages) + 1)]
+    if len(pages) > 1:  # of one frame the standard wants no pointer. Source: PS3.3 C.8.6.3
+        bound.FrameIncrementPointer = FRAME_LABEL_VECTOR
+        bound.FrameLabelVector = [f"PAGE {number}" for number in range(1, len(pages) + 1)]
     bound.PixelData = b"".join(page.PixelData for page in pages)
     return bound

@@ -172,8 +172,6 @@ _PICTURE: Final[Requirement] = {
 _BOUND_PICTURES: Final[Requirement] = {
     **_PICTURE,
     "NumberOfFrames": 1,
-    "FrameIncrementPointer": 1,
-    "FrameLabelVector": 1,
 }
 
 _SELECTION: Final[Requirement] = {

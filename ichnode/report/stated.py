@@ -4,6 +4,7 @@ Hand in headers as they were read. Text that someone has decoded is encoded agai
 """
 
 import warnings
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from pydicom.charset import convert_encodings
@@ -56,6 +57,22 @@ def tag_of(keyword: str) -> BaseTag:
     if number is None:
         raise KeyError(keyword)
     return Tag(number)
+
+
+def walk(
+    dataset: Dataset, only: str | None = None, *, but: Collection[str] = (), where: str = ""
+) -> Iterator[tuple[str, Dataset]]:
+    """``dataset`` and all items below it, with the way there: through every sequence, those called ``only``, those not
+    called ``but``."""
+    yield where, dataset
+    for tag in list(dataset.keys()):
+        element = dataset.get_item(tag)
+        if element is None or element.VR != "SQ":
+            continue
+        sequence = dataset[tag]
+        if (only is None or sequence.keyword == only) and sequence.keyword not in but:
+            for number, item in enumerate(sequence.value or (), 1):
+                yield from walk(item, only, but=but, where=f"{where}{sequence.keyword}[{number}].")
 
 
 def _bytes(dataset: Dataset, tag: BaseTag) -> bytes:

@@ -105,13 +105,23 @@ class Orthanc:
             for one in self.get(f"/studies/{study}/instances")
         )
 
+    def put(self, file: bytes) -> None:
+        """Stores a DICOM file."""
+        self._post("/instances", file)
+
+    def of_instance(self, sop_instance_uid: str, what: str) -> bytes:
+        """What it has of an instance: its ``file``, or the picture that it shows as ``preview``."""
+        [found] = [one["ID"] for one in json.loads(self._post("/tools/lookup", sop_instance_uid.encode()))]
+        return self._fetch(f"/instances/{found}/{what}")
+
     def _study(self, study_instance_uid: str) -> list[str]:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.http_port}/tools/lookup", data=study_instance_uid.encode(), method="POST"
-        )
-        with HTTP.open(request, timeout=30) as answer:
-            found = json.load(answer)
+        found = json.loads(self._post("/tools/lookup", study_instance_uid.encode()))
         return [one["ID"] for one in found if one["Type"] == "Study"]
+
+    def _post(self, path: str, content: bytes) -> bytes:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data=content, method="POST")
+        with HTTP.open(request, timeout=30) as answer:
+            return bytes(answer.read())
 
     def _fetch(self, path: str) -> bytes:
         with HTTP.open(f"http://127.0.0.1:{self.http_port}{path}", timeout=30) as answer:

@@ -16,7 +16,7 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("ICHNODE_DATA", CHECKOUT.parent / "shared" / "data"))
 TOOLS = Path(os.environ.get("ICHNODE_TOOLS", CHECKOUT.parent / "shared" / "tools"))
-FROM_PYPI = {"dciodvfy", "segimage2itkimage"}
+FROM_PYPI = {"dciodvfy", "segimage2itkimage", "tid1500reader"}
 DEADLINE_S = 240.0
 POLL_S = 0.1
 
