@@ -1,11 +1,13 @@
 """A real head scanned, moved by a known motion and scanned again, with a bleed that has grown in between."""
 
+import bz2
 import os
 from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
@@ -76,6 +78,29 @@ def scanned_upright(volume: Volume) -> Volume:
     return Volume(hu=hu.round().astype(np.int16), geometry=geometry, sources=sources)
 
 
+def another_patient() -> Volume:
+    """A real head of the labelled cohort, its clipped bone and air as they were."""
+    path = DATA.parents[1] / "phe-sich/val/0002_ct.nii.bz2"
+    if not path.is_file():
+        pytest.skip(f"real head CT not found at {path}; set ICHNODE_DATA")
+    image = nibabel.Nifti1Image.from_bytes(bz2.decompress(path.read_bytes()))
+    hu = np.asarray(image.dataobj).astype(np.int16).transpose(2, 1, 0)
+    to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine
+    steps = np.linalg.norm(to_lps[:3, :3], axis=0)
+    geometry = Geometry(
+        origins_mm=to_lps[:3, 3] + np.arange(len(hu))[:, None] * to_lps[:3, 2],
+        row_cosine=to_lps[:3, 0] / steps[0],
+        column_cosine=to_lps[:3, 1] / steps[1],
+        row_spacing_mm=float(steps[1]),
+        column_spacing_mm=float(steps[0]),
+        rows=hu.shape[1],
+        columns=hu.shape[2],
+    )
+    sources = tuple(FrameSource(sop_instance_uid=f"2.25.{n}") for n in range(len(hu)))
+    hu = np.where(hu >= 100, 1000, np.where(hu <= -20, -1000, hu)).astype(np.int16)
+    return Volume(hu=hu, geometry=geometry, sources=sources)
+
+
 def head_of(volume: Volume) -> Head:
     brain, _ = brain_mask(volume.hu, volume.geometry)
     return Head(hu=volume.hu, brain=brain, geometry=volume.geometry)
@@ -115,6 +140,11 @@ def test_what_is_no_head_is_not_laid_on_one(head):
     upside_down = replace(earlier, hu=earlier.hu[::-1, ::-1], brain=earlier.brain[::-1, ::-1])
     with pytest.raises(Rejected, match="do not lie on each other"):
         register(upside_down, earlier)
+
+
+def test_the_head_of_another_patient_is_not_laid_on_one(head):
+    with pytest.raises(Rejected, match="do not lie on each other"):
+        register(head_of(another_patient()), head_of(load_series(head)))
 
 
 def test_a_scan_without_a_brain_is_refused(head):
