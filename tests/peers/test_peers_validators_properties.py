@@ -145,7 +145,7 @@ def check_volumes(objects, stack, mask, images):
 
 
 @given(mask=masks(), stack=st.sampled_from(sorted(STACKS)), traps=st.sets(st.sampled_from(sorted(TRAPS)), max_size=3))
-@settings(frugal, max_examples=25)
+@settings(frugal, max_examples=20)
 def test_any_mask_in_any_header_gives_valid_objects_with_the_true_volume(mask, stack, traps, tmp_path):
     images = received(stack, mask, [TRAPS[name] for name in sorted(traps)])
 
@@ -155,7 +155,7 @@ def test_any_mask_in_any_header_gives_valid_objects_with_the_true_volume(mask, s
 
 
 @given(mask=masks(), stack=st.sampled_from(sorted(STACKS)))
-@settings(frugal, max_examples=3)
+@settings(frugal, max_examples=2)
 def test_so_it_is_with_the_pictures(mask, stack, tmp_path):
     images = received(stack, mask, [])
     check_volumes(judged(built(images, mask, (USUAL,)), tmp_path), stack, mask, images)
