@@ -33,7 +33,7 @@ def said(sr: Dataset) -> Said:
                 c.ConceptCodeSequence[0].CodeValue for c in item.get("ContentSequence", []) if c.ValueType == "CODE"
             }
             if concept == VOLUME:
-                found.volume_ml = (found.volume_ml or 0.0) + value
+                found.volume_ml = max(found.volume_ml or 0.0, value)  # of all parts: the study's own
             elif concept == ATTENUATION and MEAN in derivations:
                 found.hu_mean = value
         elif item.ValueType == "CODE" and concept == HEMORRHAGE:
