@@ -177,10 +177,14 @@ def explain(
     missing: int = 0,
     predecessors: Sequence[Reference] = (),
     flags: frozenset[Flag] = frozenset(),
+    awaited: bool = True,
 ) -> Result:
-    """The report that says that, and why, a series was not analysed; ``flags`` that decided so."""
+    """The report that says that, and why, a series was not analysed; ``flags`` that decided so. ``awaited``: it was
+    chosen to be analysed, so that there is a page too."""
     flags |= {Flag.QF_MISSING} if missing else set()
-    objects = build_not_analysed(datasets, reason, flags, settings.installation, at, predecessors, settings.profiles)
+    objects = build_not_analysed(
+        datasets, reason, flags, settings.installation, at, predecessors, settings.profiles, awaited=awaited
+    )
     return Result(state=JobState.REJECTED, text=reason, objects=objects)
 
 
@@ -194,7 +198,13 @@ def open_performer(settings: Settings, store: Store) -> tuple[str, Perform]:
         at = datetime.fromtimestamp(task.at).astimezone()
         if task.explain:
             result = explain(
-                datasets, task.explain, settings, at=at, missing=task.missing, predecessors=task.predecessors
+                datasets,
+                task.explain,
+                settings,
+                at=at,
+                missing=task.missing,
+                predecessors=task.predecessors,
+                awaited=task.awaited,
             )
         else:
             chosen = open_network(Path(task.weights), settings) if task.weights else network

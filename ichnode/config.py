@@ -231,7 +231,10 @@ class DestinationSection(Remote):
     seg: SegForm = Field(SegForm.BINARY, description="Form of the SEG; few PACS take a label map yet.")
     sr: SrForm = Field(SrForm.COMPREHENSIVE_3D, description="SOP class of the SR; the content is the same.")
     sc: ScForm = Field(ScForm.SINGLE_FRAME, description="An object a page, or one with all pages.")
-    not_analysed: bool = Field(True, description="Send a report and a page with the reason for each series not analysed.")
+    not_analysed: bool = Field(
+        True,
+        description="A report with the reason for each series not analysed, a page too for one that was chosen.",
+    )
     implicit_vr: bool = Field(True, description="Offer Implicit VR Little Endian beside Explicit.")
     first_retry_s: Seconds = Field(30, description="Wait after the first failure; doubles each time, with jitter.")
     max_retry_s: Seconds = Field(3600, description="Longest wait between tries. Tries never end by themselves.")

@@ -81,18 +81,23 @@ def build_not_analysed(
     at: datetime,
     predecessors: Sequence[Reference] = (),
     profiles: Sequence[Profile] = (USUAL,),
+    *,
+    awaited: bool = True,
 ) -> list[ReportObject]:
-    """The report and the page that say that a series was not analysed, and why. Raises Rejected for no datasets."""
+    """The report that says that a series was not analysed, and why; with a page where its result was ``awaited``.
+
+    A scout or a bone kernel beside the chosen series has a report alone. Raises Rejected for no datasets.
+    """
     ordered = sorted(datasets, key=lambda dataset: str(dataset.SOPInstanceUID))
     context, marks = Context.of(ordered, installation, at), tuple(flags)
-    pictured = any(ObjectKind.SC in profile.kinds for profile in profiles)
+    pictured = awaited and any(ObjectKind.SC in profile.kinds for profile in profiles)
     pages = [build_refusal(ordered, reason, marks, context)] if pictured else []
     made: list[ReportObject] = []
     for profile in profiles:
         earlier = replaced_by(profile, profiles, predecessors)
         report = build_not_analysed_sr(ordered, reason, marks, context, earlier, profile.sr)
         made.append(ReportObject(kind=ObjectKind.SR, number=1, dataset=report, profiles=(profile.name,)))
-        if ObjectKind.SC in profile.kinds:
+        if pages and ObjectKind.SC in profile.kinds:
             page = pages[0] if profile.sc is ScForm.SINGLE_FRAME else bind(pages, context)
             made.append(ReportObject(kind=ObjectKind.SC, number=1, dataset=page, profiles=(profile.name,)))
     return _once(made)

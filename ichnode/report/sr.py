@@ -99,8 +99,9 @@ def _identify(said: object, context: Context, predecessors: Sequence[Reference])
     """The UID of a document that says ``said``, and the documents that it replaces.
 
     A second run that comes to the same words is that very document once more: where the last of ``predecessors``
-    (oldest first) has the UID that these words had after those before it, the document does not replace itself. Words that were
-    said before the last ones (an onset taken back) make a new document: the last word must be the one that holds.
+    (oldest first) has the UID that these words had after those before it, the document does not replace itself. Words
+    that were said before the last ones (an onset taken back) make a new document: the last word must be the one that
+    holds.
     """
     for count in range(max(0, len(predecessors) - 1), len(predecessors) + 1):
         replaced = [_three(old) for old in predecessors[:count]]

@@ -10,7 +10,7 @@ from typing import Final
 
 from ichnode.domain.errors import ConfigError, IchnodeError, LeaseLost
 from ichnode.domain.followup import Baseline
-from ichnode.domain.states import JobState
+from ichnode.domain.states import Decision, JobState
 from ichnode.queue import jobs
 from ichnode.queue.database import Database
 from ichnode.queue.followups import Comparison, comparison
@@ -140,6 +140,7 @@ class Worker:
             paths=tuple(str(self.store.resolve(instance.path)) for instance in row.instances),
             at=row.settled_at or row.last_at,
             explain=lease.reason if lease.kind == JobKind.EXPLAIN else "",
+            awaited=row.decision == Decision.ANALYSE,
             missing=row.missing,
             weights=lease.weights,
             predecessors=tuple(earlier_reports(self.db, lease.series_id)),

@@ -15,6 +15,7 @@ class Task:
 
     ``paths``: instance files, absolute. ``at``: the time written into the objects, fixed with the series, so that a
     second run writes the same bytes. ``explain``: the sentence why the series is not analysed; empty: analyse it.
+    ``awaited``: it was chosen to be analysed, and someone looks for its result.
     ``missing``: slices known to be missing. ``weights``: folder that a replay asked for, or None.
     ``predecessors``: the reports that this one supersedes. ``acquired_at``: when the images were taken. ``baseline``:
     the earlier result to compare with. ``onset_h``: hours from onset to CT, as a person told them. ``report_alone``:
@@ -25,6 +26,7 @@ class Task:
     paths: tuple[str, ...]
     at: float
     explain: str
+    awaited: bool
     missing: int
     weights: str | None
     predecessors: tuple[Reference, ...]

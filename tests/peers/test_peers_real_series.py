@@ -57,6 +57,7 @@ def test_the_pacs_shows_the_results_under_the_study_that_was_sent(name, studies,
     assert orthanc.uids(studies[name]) == node.made(studies[name])
     assert (found.present is None) == (name == "philips")  # a plastic skull is refused, and said to be
     assert mine["SC"]  # what is refused has a page too, which says why
+    assert len(objects["SC"]) == len(mine["SC"])  # what the rules passed over has a report alone
     assert len(mine.get("SEG", [])) == (1 if found.present else 0)  # an empty mask makes no SEG
     assert {str(one.StudyInstanceUID) for kind in mine.values() for one in kind} == {studies[name]}
 

@@ -350,3 +350,13 @@ def test_nothing_found_where_no_brain_was_seen_is_undetermined_and_not_absent(ma
 
     assert presence(nothing) == ["272519000"]
     assert presence(unseen) == ["373068000"]
+
+
+def test_a_series_that_nobody_waits_for_has_a_report_and_no_page(make_case, installation, at):
+    images = make_case("axial").source.datasets
+
+    passed_over = build_not_analysed(images, "a bone kernel", [], installation, at, awaited=False)
+    refused = build_not_analysed(images, "a bone kernel", [], installation, at)
+
+    assert [made.kind for made in passed_over] == [ObjectKind.SR]
+    assert [made.kind for made in refused] == [ObjectKind.SR, ObjectKind.SC]
