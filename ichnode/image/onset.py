@@ -3,13 +3,14 @@
 import math
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from pydicom.dataset import Dataset
 
 from ichnode.domain.onset import LONGEST_H, OnsetMeaning, OnsetRule
 from ichnode.domain.values import Onset
+from ichnode.domain.zone import zone
 
 ODD: Final = (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, OverflowError)
 HOUR_S: Final = 3600.0
@@ -25,7 +26,7 @@ def onset_of(dataset: Dataset, rules: Sequence[OnsetRule], acquired_at: float | 
         found = re.search(rule.pattern, _text(dataset, rule))
         if found is None:
             continue
-        hours = _hours(found.groupdict(), rule.meaning, acquired_at)
+        hours = _hours(found.groupdict(), rule.meaning, acquired_at, _zone(dataset))
         if hours is not None and 0 <= hours <= LONGEST_H:
             return Onset(hours=hours, source=rule.attribute)
     return None
@@ -54,23 +55,34 @@ def _is_list(value: object) -> bool:
     return isinstance(value, Sequence)
 
 
-def _hours(said: dict[str, str | None], meaning: OnsetMeaning, acquired_at: float | None) -> float | None:
+def _zone(dataset: Dataset) -> timezone | None:
+    """The zone that the times of a header are in; None, the node's own, where it says none."""
     try:
-        if meaning is OnsetMeaning.DURATION:
-            hours = float((said.get("hours") or "0").replace(",", ".")) + float(said.get("minutes") or 0) / 60
-            return hours if math.isfinite(hours) else None
-        return None if acquired_at is None else _since(said, acquired_at)
+        offset = str(dataset.get("TimezoneOffsetFromUTC") or "")
+        return zone(offset or str(dataset.get("AcquisitionDateTime") or "").strip()[-5:])
     except ODD:
         return None
 
 
-def _since(said: dict[str, str | None], acquired_at: float) -> float:
-    """Hours since a time of the clock, in the zone of the node; without a day, the last such time before the CT."""
-    taken = datetime.fromtimestamp(acquired_at)
+def _hours(
+    said: dict[str, str | None], meaning: OnsetMeaning, acquired_at: float | None, local: timezone | None
+) -> float | None:
+    try:
+        if meaning is OnsetMeaning.DURATION:
+            hours = float((said.get("hours") or "0").replace(",", ".")) + float(said.get("minutes") or 0) / 60
+            return hours if math.isfinite(hours) else None
+        return None if acquired_at is None else _since(said, acquired_at, local)
+    except ODD:
+        return None
+
+
+def _since(said: dict[str, str | None], acquired_at: float, local: timezone | None) -> float:
+    """Hours since a time of the clock where the image was taken; without a day, the last such time before the CT."""
+    taken = datetime.fromtimestamp(acquired_at, local)
     hour, minute = int(said["hour"] or 0), int(said.get("minute") or 0)
     if said.get("year"):
         year, month, day = (int(said[name] or 0) for name in ("year", "month", "day"))
-        began = datetime(year, month, day, hour, minute)
+        began = datetime(year, month, day, hour, minute, tzinfo=local)
     else:
         began = taken.replace(hour=hour, minute=minute, second=0, microsecond=0)
         began -= timedelta(days=1) if began > taken else timedelta(0)

@@ -1,13 +1,14 @@
 """When something happened, from the dates and times of a header."""
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Final
+
+from ichnode.domain.zone import zone
 
 EPOCH_YEARS: Final = (1972, 2200)  # no CT was made before, whatever a broken clock says
 _DATE: Final = re.compile(r"(\d{4})[.-]?(\d{2})[.-]?(\d{2})")
 _TIME: Final = re.compile(r"(\d{2}):?(\d{2}):?(\d{2})?(\.\d{1,6})?")
-_OFFSET: Final = re.compile(r"([+-])(\d{2})(\d{2})")
 
 
 def moment(date: str, time: str, offset: str = "") -> float | None:
@@ -34,12 +35,3 @@ def moment_of_datetime(stated: str, offset: str = "") -> float | None:
     """Seconds since the epoch of a DT; the offset that it bears itself goes before ``offset``. None as ``moment``."""
     found = re.fullmatch(r"(\d{8})(\d{4,6}(?:\.\d{1,6})?)([+-]\d{4})?", stated.strip())
     return None if found is None else moment(found[1], found[2], found[3] or offset)
-
-
-def zone(offset: str) -> timezone | None:
-    """The time zone of "+0800"; None, which Python takes as the node's own, for anything else."""
-    found = _OFFSET.fullmatch(offset.strip())
-    if found is None or int(found[2]) > 14:
-        return None
-    ahead = timedelta(hours=int(found[2]), minutes=int(found[3]))
-    return timezone(ahead if found[1] == "+" else -ahead)

@@ -1,6 +1,6 @@
 """The time from onset to CT, from the attributes that a site says it in."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from pydicom.dataset import Dataset
@@ -67,6 +67,15 @@ def test_what_cannot_be_counts_as_not_said(dataset, rule):
 
 def test_a_time_of_the_clock_means_nothing_without_a_time_of_acquisition():
     assert hours(study("seit 09:45"), CLOCK, at=None) is None
+
+
+@pytest.mark.parametrize("stated", [{"TimezoneOffsetFromUTC": "+0800"}, {"AcquisitionDateTime": "20240229082000+0800"}])
+@pytest.mark.parametrize(("said", "rule"), [("seit 07:00", CLOCK), ("2024-02-29 07:00", DATED)])
+def test_a_time_of_the_clock_is_in_the_zone_of_the_image_wherever_the_node_stands(said, rule, stated):
+    ds = study(said)
+    ds.update(stated)
+    taken = datetime(2024, 2, 29, 0, 20, tzinfo=UTC).timestamp()  # 08:20 there
+    assert hours(ds, rule, at=taken)[0] == pytest.approx(1 + 20 / 60)
 
 
 def test_the_first_rule_that_finds_one_decides():
