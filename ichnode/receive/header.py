@@ -31,7 +31,13 @@ LARGEST_POSITION_MM: Final = 1e5  # a hundred metres: no scanner says more and m
 LARGEST_COSINE: Final = 1.01  # with what rounding adds
 THICKNESS_MM: Final = (1e-3, 1e3)
 KEY_DIGITS: Final = 16
-NOBODY: Final = frozenset({"UNKNOWN", "ANONYMOUS", "ANON", "NONE", "NA", "NOID", "NOTKNOWN", "TEST"})  # letters alone
+# What stands for a patient who is not known, letters alone. Those of the second line are numbered, and the numbers are
+# given again: TRAUMA 3 is another person tonight. A longer number is a date or a count, and somebody's.
+NOBODY: Final = re.compile(
+    r"(ANONYMOUS|ANONYMI[ZS]ED|DEIDENTIFIED|ANON|NONE|NULL|NA|NOID|NOTKNOWN|PATIENT)"
+    r"|(UNKNOWN|UNBEKANNT|UNIDENTIFIED|TRAUMA|EMERGENCY|NOTFALL|TEST)\d{0,3}"
+    r"|0*|(.)\3{2,}"  # nothing, zeros, one character again and again
+)
 # When the image was taken, the nearest word for it first.
 MOMENTS: Final = ("Acquisition", "Content", "Series", "Study")
 ASCII_SETS: Final = ("", "ISO_IR 6", "ISO 2022 IR 6")  # pydicom reads these as Latin-1, which fits everything
@@ -193,9 +199,9 @@ def _date(stated: str) -> str:
 
 
 def _names_somebody(patient_id: str) -> bool:
-    """Whether a PatientID can be one person's alone: zeros and the words that stand for an unknown one cannot."""
+    """Whether a PatientID can be one person's alone: fillers and the words that stand for an unknown one cannot."""
     letters = "".join(each for each in patient_id.upper() if each.isalnum())
-    return bool(letters.strip("0")) and letters not in NOBODY
+    return NOBODY.fullmatch(letters) is None
 
 
 def _acquired_at(ds: Dataset, frame: "_Frames") -> float | None:

@@ -83,12 +83,24 @@ def test_the_time_of_a_multi_frame_image_stands_with_its_frames():
 
 
 @pytest.mark.parametrize(
-    "patient_id", ["", " ", "0", "0000", "000-000", "UNKNOWN", "unknown ", "N/A", "Anonymous", "--"]
+    "patient_id",
+    [
+        *("", " ", "0", "0000", "000-000", "UNKNOWN", "unknown ", "N/A", "Anonymous", "--"),
+        *("TRAUMA", "Trauma 3", "Emergency", "NOTFALL-12", "unbekannt", "UNIDENTIFIED", "Unknown_007"),
+        *("Anonymized", "ANONYMISED", "De-identified", "NULL", "none", "TEST", "test 1", "PATIENT"),
+        *("XXXX", "xxx", "999999", "111", "xxx-xxx"),
+    ],
 )
 def test_an_empty_patient_id_or_a_word_for_nobody_is_no_identity(patient_id):
     assert not facts_of(header(PatientID=patient_id)).identified
 
 
-@pytest.mark.parametrize("patient_id", ["1", "P-007", "TESTA", "张三-12", "UNKNOWN-2024-17"])
+@pytest.mark.parametrize(
+    "patient_id",
+    [
+        *("1", "11", "P-007", "TESTA", "张三-12", "UNKNOWN-2024-17", "TRAUMA20240229", "9999991"),
+        *("ANON-0017", "PATIENT 12", "TRAUMATIC"),  # a pseudonym of a cohort is one person's
+    ],
+)
 def test_any_other_patient_id_is_somebodys(patient_id):
     assert facts_of(header(PatientID=patient_id, SpecificCharacterSet="ISO_IR 192")).identified
