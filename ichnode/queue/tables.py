@@ -113,7 +113,7 @@ OUTPUTS: Final = Table(
     Column("series_instance_uid", String(64), nullable=False),
     Column("path", Text, nullable=False, index=True),
     Column("sha256", String(64), nullable=False),
-    Column("profiles", JSON, nullable=False),  # of the destinations it was made for
+    Column("profiles", JSON, nullable=False, server_default='["default"]'),  # of the destinations it was made for
     Column("created_at", Float, nullable=False),
     Column("purged_at", Float),
 )
