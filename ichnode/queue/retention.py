@@ -112,9 +112,10 @@ def _held() -> CompoundSelect[Any]:
     uid = SERIES.c.series_instance_uid
     jobs = select(uid).join(JOBS, JOBS.c.series_id == SERIES.c.id)
     outputs = jobs.join(OUTPUTS, OUTPUTS.c.job_id == JOBS.c.id)
-    any_output = OUTPUTS.alias()
+    # Of any job of the series: one that made the report alone had nothing for a destination that takes none.
+    any_output, any_job = OUTPUTS.alias(), JOBS.alias()
     delivered = select(DELIVERIES.c.id).join(any_output, DELIVERIES.c.output_id == any_output.c.id)
-    delivered = delivered.where(any_output.c.job_id == JOBS.c.id)
+    delivered = delivered.join(any_job, any_output.c.job_id == any_job.c.id).where(any_job.c.series_id == SERIES.c.id)
     return union(
         select(uid).where(SERIES.c.state == SeriesState.RECEIVING),
         select(uid).where(SERIES.c.state == SeriesState.SETTLED, SERIES.c.decision == Decision.PENDING),

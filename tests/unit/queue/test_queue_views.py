@@ -6,7 +6,7 @@ from ichnode.domain.outputs import ObjectKind, OutputFile
 from ichnode.domain.states import Decision, JobState
 from ichnode.queue import outbox, views
 from ichnode.queue.intake import quarantine, record, remark
-from ichnode.queue.jobs import claim, finish, replay, retry_or_fail
+from ichnode.queue.jobs import claim, finish, replay, retry_or_fail, tell_onset
 from ichnode.queue.outbox import Route
 from ichnode.queue.replays import Wanted, find
 from ichnode.queue.retention import (
@@ -191,6 +191,19 @@ def test_a_result_that_no_destination_was_there_for_is_never_deleted(db, add_job
     add_job()
     finish(db, lease(db, 1), JobState.DONE, outputs=[SR], routes=[], reason="", now=2)
     assert expendable(db, Ended.DELIVERED, ended_before=99, limit=9) == []
+
+
+def test_a_report_made_alone_that_no_destination_takes_holds_no_series_for_ever(db, add_job):
+    add_job()
+    seg = replace(SR, kind=ObjectKind.SEG, sop_instance_uid="2.25.3", path="outputs/seg")
+    no_reports = replace(ROUTE, kinds=frozenset({ObjectKind.SEG}))
+    finish(db, lease(db, 1), JobState.DONE, outputs=[seg, SR], routes=[no_reports], reason="", now=2)
+    (due,) = outbox.due(db, "pacs", now=3)
+    outbox.sent(db, due.delivery_id, status=0, now=4)
+    tell_onset(db, "1.2", 1.5, now=5)
+    revised = replace(SR, sop_instance_uid="2.25.4", path="outputs/sr2")
+    finish(db, lease(db, 6), JobState.DONE, outputs=[revised], routes=[no_reports], reason="", now=7)
+    assert len(expendable(db, Ended.DELIVERED, ended_before=99, limit=9)) == 1
 
 
 def test_what_is_asked_for_by_hand_in_that_instant_does_not_go_and_what_is_gone_is_not_asked_for(db, add_job):
