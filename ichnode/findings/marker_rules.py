@@ -29,8 +29,9 @@ class MarkerRules:
     least. ``blend_width_mm``: a narrower dark part is none. ``blend_transition_mm``: within which one passes into the
     other. ``blend_slice_mm2``: smaller cross-sections are not split.
 
-    ``level_hu``: blood above and below a fluid level differ by more. ``level_deg``: off the horizontal at most.
-    ``level_mm``: length at least. ``level_rms_mm``: the border lies off a straight line by no more, root mean square.
+    ``level_hu``: blood above and below a fluid level differ by more. ``level_width_mm``: a thinner dark part is none.
+    ``level_deg``: off the horizontal at most. ``level_mm``: length at least. ``level_rms_mm``: the border lies off a
+    straight line by no more, root mean square.
 
     ``defect_mm``: depth from which a bay of the outline counts. ``irregularities``: bays and separate foci of an
     irregular shape. ``small_mm``: largest diameter of a satellite is less. ``near_mm``, ``far_mm``: its distance.
@@ -57,6 +58,7 @@ class MarkerRules:
     blend_transition_mm: float = _rule(3.0, PROPOSAL)
     blend_slice_mm2: float = _rule(100.0, "proposal: below it a tenth of the area is a dozen voxels")
     level_hu: float = _rule(10.0, "proposal: as a hypodensity differs from the clot")
+    level_width_mm: float = _rule(3.0, "proposal: wider than the rim that partial volume darkens")
     level_deg: float = _rule(10.0, PROPOSAL)
     level_mm: float = _rule(10.0, PROPOSAL)
     level_rms_mm: float = _rule(0.7, "proposal: 1.5 pixels of 0.47 mm")

@@ -17,6 +17,7 @@ Hu = NDArray[np.int16] | NDArray[np.float32]
 Floats = NDArray[np.float32]
 
 RULES: Final = MarkerRules()
+GOES_ON: Final = 0.3  # of a dark part lies under and over clot
 BLOOD_HU: Final = (0, 100)  # no blood lies outside: air, metal, calcification and bone count as the nearer end
 
 
@@ -136,6 +137,15 @@ def largest(mask: Mask) -> Mask:
     """The largest connected part of ``mask`` (Y, X); nothing of nothing."""
     labels, count = ndimage.label(mask)
     return np.asarray(labels == np.bincount(labels[labels > 0]).argmax(), np.bool_) if count else mask
+
+
+def goes_on(clot: Clot, cut: Slice, dark: Mask) -> bool:
+    """Whether there is clot above and below the ``dark`` part of a slice: else brain is mixed in and darkens it."""
+    here = clot.slices.index(cut)
+    step = max(1, round(clot.rules.slab_mm / float(np.median(clot.geometry.gaps_mm))))
+    if here - step < 0 or here + step >= len(clot.slices):
+        return False
+    return all(np.mean(clot.slices[k].mask[dark]) > GOES_ON for k in (here - step, here + step))
 
 
 def area_mm2(region: Mask, geometry: Geometry) -> float:

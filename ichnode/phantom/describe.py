@@ -10,8 +10,12 @@ from ichnode.phantom.haematoma import Array, Feature, Focus, Haematoma
 from ichnode.phantom.markers import (
     BLACK_HOLE_HU,
     BLEND_HU,
+    BLEND_SHARE,
     FOCI,
     HYPODENSITY_HU,
+    LEVEL_DEG,
+    LEVEL_MM,
+    LEVEL_RMS_MM,
     MARKERS,
     MIN_AREA_MM2,
     SATELLITE_GAP_MM,
@@ -21,6 +25,7 @@ from ichnode.phantom.metaballs import STEP, Quadrature
 from ichnode.phantom.shapes import DEFECT_MM, defects_mm
 from ichnode.phantom.truth import Evidence, LesionTruth, MarkerTruth
 
+BOWED: Final = 2 / (3 * 5**0.5)  # root mean square off a line of a parabola, of its height
 TOLD: Final = 5  # convexity defects that are told, deepest first
 SIDES: Final = {1: "left", -1: "right", 0: "middle"}
 
@@ -36,8 +41,8 @@ def describe(blood: Haematoma, inside: Quadrature, planted: Mapping[str, float],
         told = _evidence(blood, inside, feature)
         for name in _rules(feature, told, brain_hu, blood):
             evidence[name].append(told)
-            if name != feature.marker:
-                implied[name].add(feature.marker)
+            if name != feature.marker or (name == "fluid_level" and planted.get(name, 1.0) < 1):
+                implied[name].add(feature.marker)  # a level's strength is the length wished, its line may be longer
     enclosed = [told for told in evidence["hypodensity"] if told["area_mm2"] >= MIN_AREA_MM2]
     if len(enclosed) >= FOCI:
         evidence["heterogeneous"] = enclosed
@@ -90,11 +95,24 @@ def _rules(feature: Feature, told: Evidence, brain_hu: float, blood: Haematoma) 
         met.add("hypodensity")
     if told["enclosed"] and drop > BLACK_HOLE_HU:
         met.add("black_hole")
-    if isinstance(feature, Cut) and drop > BLEND_HU:
-        met.add("blend")
+    if isinstance(feature, Cut):
+        met -= {"fluid_level"}  # its line may be too short
+        met |= _of_cut(feature, told, blood.scale_mm)
     if blood.blood_hu - drop <= brain_hu + SWIRL_HU:
         met.add("swirl")
     return sorted(met)
+
+
+def _of_cut(cut: Cut, told: Evidence, scale_mm: float) -> set[str]:
+    """Whether a cut is a blend, and whether it is level: a blend with a straight horizontal border is both."""
+    met = set()
+    if cut.lowering_hu > BLEND_HU and BLEND_SHARE <= told["share"] <= 1 - BLEND_SHARE:
+        met.add("blend")
+    bowed_mm = BOWED * abs(cut.bow) * (told["line_mm"] / 2) ** 2 / scale_mm
+    flat = cut.normal[1] <= -np.cos(np.radians(LEVEL_DEG)) and bowed_mm <= LEVEL_RMS_MM
+    if flat and cut.lowering_hu > HYPODENSITY_HU and told["line_mm"] >= LEVEL_MM:
+        met.add("fluid_level")
+    return met
 
 
 def _evidence(blood: Haematoma, inside: Quadrature, feature: Feature) -> Evidence:

@@ -41,21 +41,27 @@ def population(first: int, count: int) -> list[PhantomSpec]:
 
 
 def ladder(first: int, each: int, strengths: Iterable[float]) -> list[PhantomSpec]:
-    """``each`` bleeds with one marker alone at each of the ``strengths``; the same heads at every strength."""
+    """``each`` bleeds with one marker alone at each of the ``strengths``, in thick slices of the small matrix; the same
+    heads at every strength."""
     return [
-        _drawn(first + number * each + k, name, strength)
+        replace(_drawn(first + number * each + k, name, strength), thickness_mm=5.0, tilt_deg=0.0, matrix=256)
+        for k in range(each)
         for strength in strengths
         for number, name in enumerate(MARKERS)
-        for k in range(each)
     ]
 
 
-def scans(specs: Iterable[PhantomSpec], folder: Path) -> Iterator[Scanned]:
-    """The scans of ``specs``, from ``folder`` where they lie there; bleeds without room for their markers left out."""
+def scans(specs: Iterable[PhantomSpec], folder: Path, *, kept_only: bool = False) -> Iterator[Scanned]:
+    """The scans of ``specs``, from ``folder`` where they lie there; bleeds without room for their markers left out.
+
+    ``kept_only``: what does not lie there is left out as well.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for spec in specs:
         path = folder / f"{spec.seed}-{'+'.join(sorted(spec.markers)) or 'plain'}-{spec.strength:g}.npz"
         if not path.exists():
+            if kept_only:
+                continue
             _keep(path, _scan(spec))
         kept = _kept(path, spec)
         if kept:

@@ -11,7 +11,18 @@ from ichnode.domain.geometry import Geometry
 from ichnode.domain.markers import Marker, MarkerName
 from ichnode.findings.marker_rules import MarkerRules
 from ichnode.findings.markers.told import focus_of, marker_of, nothing_to_read, untold
-from ichnode.findings.sections import Clot, Mask, Slice, area_mm2, distance_mm, eroded, largest, regions
+from ichnode.findings.sections import (
+    BLOOD_HU,
+    Clot,
+    Mask,
+    Slice,
+    area_mm2,
+    distance_mm,
+    eroded,
+    goes_on,
+    largest,
+    regions,
+)
 
 BRIGHT_PERCENT: Final = 75  # of the clot's HU: where the search for darker places begins
 STEP_HU: Final = 2.0  # between the levels at which dark places are told apart
@@ -52,25 +63,44 @@ def black_hole(clot: Clot) -> Marker:
 def swirl(clot: Clot, brain_hu: float | None) -> Marker:
     """A region within the clot as dark as brain or darker; it may be open to the edge.
 
-    In a slice, within the clot as marked and its pockets but off its rim: not denser than ``brain_hu``, the median of
-    the other hemisphere, by more than ``swirl_hu``, of ``dark_area_mm2`` at least, and darker by ``dark_hu`` than the
-    ring of clot around, which the dark side of a blend is not. Undetermined without ``brain_hu``.
+    In a slice, within the clot as marked and its pockets but off its rim, outlined half-way between its darkest and
+    its surroundings: its median not denser than ``brain_hu``, that of the other hemisphere, by more than ``swirl_hu``;
+    of ``dark_area_mm2`` at least, with clot above and below, and darker by ``dark_hu`` than the ring of clot around it,
+    which the dark side of a blend is not. Undetermined without ``brain_hu``.
     Source: Selariu et al., Acta Neurol Scand 2012.
     """
     if not clot.slices:
         return nothing_to_read(MarkerName.SWIRL)
     if brain_hu is None:
         return untold(MarkerName.SWIRL, "the other hemisphere could not be measured")
-    rules, geometry, seen = clot.rules, clot.geometry, []
-    for cut in clot.slices:
-        place = _pockets_filled(cut) & eroded(cut.filled, rules.rim_mm, geometry)
-        for region in regions(place & (cut.smooth <= brain_hu + rules.swirl_hu)):
-            contrast_hu = _contrast_hu(cut, region, geometry, rules)
-            large = area_mm2(region, geometry) >= rules.dark_area_mm2
-            if large and contrast_hu is not None and contrast_hu >= rules.dark_hu:
-                seen.append(focus_of(cut, region, geometry, contrast_hu))
+    rules, geometry = clot.rules, clot.geometry
+    seen = [
+        focus_of(cut, region, geometry, contrast_hu)
+        for cut in clot.slices
+        for region, contrast_hu in _streaks(cut, brain_hu + rules.swirl_hu, geometry, rules)
+        if goes_on(clot, cut, region)
+    ]
     wanted = f"as dark as brain, which has {brain_hu:.0f} HU on the other side"
     return marker_of(MarkerName.SWIRL, seen, wanted)
+
+
+def _streaks(cut: Slice, as_dark_hu: float, geometry: Geometry, rules: MarkerRules) -> Iterator[tuple[Mask, float]]:
+    """Places off the rim, pockets included, whose median is ``as_dark_hu`` or less, and by how much they are darker.
+
+    Outlined half-way as a hypodensity is: smoothing fills a streak from both sides, its own voxels tell its density.
+    """
+    place = _pockets_filled(cut) & eroded(cut.filled, rules.rim_mm, geometry)
+    for seed in regions(place & (cut.smooth <= as_dark_hu + rules.dark_hu)):
+        ring_hu = _ring_hu(cut, seed, geometry, rules)
+        if ring_hu is None:
+            continue
+        half_hu = (ring_hu + float(cut.smooth[seed].min())) / 2
+        region = largest(seed & (cut.smooth <= half_hu))
+        if area_mm2(region, geometry) < rules.dark_area_mm2 or float(np.median(cut.hu[region])) > as_dark_hu:
+            continue
+        contrast_hu = _contrast_hu(cut, region, geometry, rules)
+        if contrast_hu is not None and contrast_hu >= rules.dark_hu:
+            yield region, contrast_hu
 
 
 def heterogeneous(clot: Clot) -> Marker:
@@ -98,7 +128,8 @@ def _encapsulated(clot: Clot) -> Iterator[tuple[Slice, Mask, float]]:
     rules, geometry = clot.rules, clot.geometry
     if not clot.slices:
         return
-    from_hu = float(np.percentile(clot.hu[clot.mask], BRIGHT_PERCENT)) - rules.wall_hu
+    bright_hu = float(np.percentile(clot.hu[clot.mask], BRIGHT_PERCENT))
+    from_hu = min(bright_hu, BLOOD_HU[1]) - rules.wall_hu  # metal and calcification are no bright blood
     for cut in clot.slices:
         edge = cut.filled & ~ndimage.binary_erosion(cut.filled)
         for basin in _basins(cut, cut.filled, edge, from_hu, geometry, rules):
@@ -152,7 +183,7 @@ def _pockets_filled(cut: Slice) -> Mask:
 def _contrast_hu(cut: Slice, region: Mask, geometry: Geometry, rules: MarkerRules) -> float | None:
     """By how much ``region`` is darker than the ring of clot around it; None where it is empty or has no ring."""
     ring_hu = _ring_hu(cut, region, geometry, rules) if region.any() else None
-    return None if ring_hu is None else ring_hu - float(cut.hu[region].mean())
+    return None if ring_hu is None else ring_hu - float(np.median(cut.hu[region]))
 
 
 def _ring_hu(cut: Slice, region: Mask, geometry: Geometry, rules: MarkerRules) -> float | None:

@@ -6,6 +6,7 @@ import pytest
 from ichnode.domain.markers import MarkerName
 from ichnode.findings.markers import (
     black_hole,
+    blend,
     fluid_level,
     gravity,
     heterogeneous,
@@ -57,6 +58,29 @@ def test_a_streak_as_dark_as_brain_is_a_swirl_whether_it_is_open_or_not(is_open)
 
     assert seen.present is True
     assert seen.foci[0].contrast_hu > 20
+
+
+@pytest.mark.parametrize("spacing_mm", [0.45, 0.95])
+def test_a_streak_of_two_pixels_or_more_is_as_dark_as_its_own_voxels(spacing_mm):
+    clot = Clot(stack(spacing_mm=(spacing_mm, spacing_mm)))
+    clot.hu[(abs(clot.y) < 1.9) & (abs(clot.x) < 8) & (clot.z == 0)] = BRAIN_HU - 6
+
+    assert swirl(clot.seen(), BRAIN_HU).present is True
+
+
+def test_a_streak_that_opens_to_the_outside_is_no_blend():
+    clot = Clot()
+    clot.hu[clot.mask & (abs(clot.y) < 2.6) & (clot.x > -6)] -= 40
+
+    assert swirl(clot.seen(), BRAIN_HU).present is True
+    assert blend(clot.seen()).present is False
+
+
+def test_the_dark_end_of_a_clot_has_brain_mixed_in_and_is_no_swirl():
+    clot = Clot()
+    clot.hu[clot.disk(0, 0, 4, z=-2)] = BRAIN_HU
+
+    assert swirl(clot.seen(), BRAIN_HU).present is False
 
 
 def test_a_streak_denser_than_brain_is_no_swirl():
@@ -112,6 +136,29 @@ def test_a_fluid_level_is_level_with_the_dark_above(turned_deg, present):
 def test_a_fluid_level_is_straight():
     clot = Clot()
     clot.hu[clot.mask & (clot.y < -3 + clot.x**2 / 25)] -= 24
+
+    assert fluid_level(clot.seen(), ON_THE_BACK).present is False
+
+
+def test_a_thin_layer_above_is_a_level_though_it_is_no_tenth_of_the_clot():
+    clot = Clot()
+    clot.hu[clot.mask & (clot.y < -9)] -= 24
+
+    assert fluid_level(clot.seen(), ON_THE_BACK).present is True
+    assert blend(clot.seen()).present is False
+
+
+def test_a_pocket_that_hangs_on_the_border_does_not_hide_a_level():
+    clot = Clot()
+    clot.hu[clot.mask & (clot.y < -5)] -= 24
+    clot.hu[clot.disk(2, -1, 3.5) | clot.disk(2, -1, 3.5, z=1) | clot.disk(2, -1, 3.5, z=-1)] = CLOT_HU - 24
+
+    assert fluid_level(clot.seen(), ON_THE_BACK).present is True
+
+
+def test_bone_beside_a_clot_makes_no_level():
+    clot = Clot()
+    clot.hu[clot.mask & (clot.y > 10)] = 800
 
     assert fluid_level(clot.seen(), ON_THE_BACK).present is False
 
@@ -181,6 +228,16 @@ def test_four_small_haematomas_that_hang_on_the_main_one_are_an_island_sign():
 def test_a_satellite_is_small_and_near(radius_mm, gap_mm, present):
     clot = Clot(stack(size=200))
     blob(clot, 18 + gap_mm + radius_mm, 0, radius_mm)
+
+    assert satellite(clot.seen()).present is present
+
+
+@pytest.mark.parametrize(("pixels", "present"), [(1, False), (2, True)])
+def test_the_gap_of_a_satellite_is_what_lies_between_edges_not_between_the_middles_of_pixels(pixels, present):
+    clot = Clot(stack(spacing_mm=(0.9, 0.9)))
+    clot.mask = (abs(clot.x) < 12) & (abs(clot.y) < 12) & (abs(clot.z) < 3)
+    edge = int(np.flatnonzero(clot.mask[4, 64]).max())
+    clot.mask[4, 61:67, edge + 1 + pixels : edge + 7 + pixels] = True
 
     assert satellite(clot.seen()).present is present
 

@@ -1,6 +1,7 @@
 """Lesions of phantoms: what they promise of volume, place, markers and follow-up, over a head of two ellipsoids."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,12 @@ from ichnode.domain.geometry import Geometry
 from ichnode.findings.markers import blend, hypodensity
 from ichnode.findings.sections import clot_of
 from ichnode.phantom.bleed import make_lesions
+from ichnode.phantom.describe import describe
 from ichnode.phantom.distractors import DISTRACTORS
+from ichnode.phantom.features import Cut
 from ichnode.phantom.growth import grow
 from ichnode.phantom.markers import MARKERS, MIN_VOLUME_ML, fitting
+from ichnode.phantom.metaballs import quadrature
 from ichnode.phantom.sites import SITES
 
 BRAIN_HU, FLUID_HU = 30.0, 6.0
@@ -259,6 +263,42 @@ def test_a_fluid_level_is_horizontal_with_the_dark_above():
     assert told["towards"] == (0.0, -1.0, 0.0)
     assert told["line_mm"] > 10
     assert by_row[-5:].mean() - by_row[:5].mean() > 15
+
+
+@pytest.mark.parametrize(
+    ("turned_deg", "bow", "share", "told_as"),
+    [
+        (0, 0.0, 0.5, {"blend", "fluid_level"}),
+        (7, 0.0, 0.5, {"blend", "fluid_level"}),
+        (14, 0.0, 0.5, {"blend"}),
+        (180, 0.0, 0.5, {"blend"}),
+        (0, 0.6, 0.5, {"blend"}),
+        (0, 0.0, 0.03, {"fluid_level"}),
+        (0, 0.0, 0.001, set()),
+    ],
+)
+def test_a_cut_is_what_its_border_makes_it_whatever_it_was_planted_as(turned_deg, bow, share, told_as):
+    lesions = made(54, 40)
+    blood = lesions.lesions[-1]
+    inside = quadrature(blood.shape)
+    turn = np.radians(turned_deg)
+    normal = np.float32([np.sin(turn), -np.cos(turn), 0])
+    level = inside.points[(np.abs(inside.points[:, 2] - blood.largest_z) < 0.04) & (inside.share > 0.5)]
+    along = level @ np.float32([normal[1], -normal[0], 0])
+    offset = float(np.quantile(level @ normal - bow * along**2, 1 - share))
+    cut = Cut(marker="fluid_level", lowering_hu=27.0, normal=normal, offset=offset, bow=bow)
+
+    truth = describe(replace(blood, features=(cut,)), inside, {}, BRAIN_HU)
+
+    assert {name for name in ("blend", "fluid_level") if truth.markers[name].present} == told_as
+
+
+def test_a_short_level_is_one_when_its_line_is_long_enough_nevertheless():
+    truth = made(54, 25, ("fluid_level",), strength=0.5).truth
+
+    (told,) = truth.markers["fluid_level"].evidence
+    assert told["line_mm"] >= 10
+    assert truth.markers["fluid_level"].present
 
 
 @pytest.mark.parametrize("growth_ml", [8.0, 2.0, -3.0])
