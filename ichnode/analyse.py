@@ -1,15 +1,17 @@
 """What happens to one series, in reading order: images -> volume -> prediction -> findings -> objects."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from ichnode.domain.errors import Refused, Rejected
+from ichnode.domain.errors import IchnodeError, Refused, Rejected
 from ichnode.domain.figures import Figures
-from ichnode.domain.flags import Flag
+from ichnode.domain.flags import Doubt, Flag
 from ichnode.domain.followup import Baseline
 from ichnode.domain.onset import OnsetRule
 from ichnode.domain.outputs import ObjectKind, OutputFile, Reference
@@ -35,6 +37,8 @@ from ichnode.report.inputs import Installation, Source
 from ichnode.store.files import sha256_of, write_durably
 from ichnode.store.layout import Store
 from ichnode.work.task import Done, Perform, Task
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +131,8 @@ def find(
     of_mask = doubts_of_mask(sight, mask)
     refuse(of_mask, refused)
     measured = measure(volume, mask, prediction.model, expansion, (*doubts, *of_mask))
-    return describe(volume, measured, onset, patient_position=patient_position)
+    described = partial(describe, volume, measured, onset, patient_position=patient_position)
+    return _extra(measured, "markers and size", described)
 
 
 def analyse(
@@ -162,10 +167,27 @@ def analyse(
         bears = error.flags if isinstance(error, Refused) else frozenset()
         return explain(datasets, str(error), settings, at=at, missing=missing, predecessors=predecessors, flags=bears)
     if known.baseline is not None and known.acquired_at is not None and not findings.undetermined:
-        findings = followed(findings, volume, known.baseline, known.acquired_at)
+        compared = partial(followed, findings, volume, known.baseline, known.acquired_at)
+        findings = _extra(findings, "growth since the earlier scan", compared)
     source = Source(datasets=tuple(datasets), volume=volume)
     objects = build_result(source, findings, settings.installation, at, predecessors, settings.profiles)
     return Result(state=JobState.DONE, text=_in_words(findings), objects=objects, findings=findings)
+
+
+def _extra(findings: Findings, what: str, add: Callable[[], Findings]) -> Findings:
+    """What ``add`` makes of ``findings``.
+
+    A defect in an extra must not cost the volume and the segmentation: it goes to the log, and the reader is told what
+    is missing.
+    """
+    try:
+        return add()
+    except IchnodeError:
+        raise
+    except Exception as error:
+        log.exception("failed: %s", what)
+        doubt = Doubt(flag=Flag.QF_DEFECT, evidence=f"{what} could not be read ({type(error).__name__})")
+        return replace(findings, doubts=(*findings.doubts, doubt))
 
 
 def explain(

@@ -16,7 +16,8 @@ class Baseline:
     ``acquired_at``: when its images were taken, seconds since the epoch. ``paths``: its images, absolute. ``seg_path``:
     its segmentation, absolute. Both are empty where retention has deleted them. ``report`` and ``seg``: what a
     reference to it names; no ``seg`` where nothing was found. ``earlier``: (acquired at, mL) of every scan that came
-    before the one in hand, from this one on, ascending. ``job_id``: the job that made it.
+    before the one in hand, from this one on, ascending. ``job_id``: the job that made it. ``weights_sha256``: of what
+    measured it, hex; empty where that was not kept.
     """
 
     study_instance_uid: str
@@ -28,6 +29,7 @@ class Baseline:
     seg: Reference | None = None
     earlier: tuple[tuple[float, float], ...] = ()
     job_id: int | None = None
+    weights_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -67,7 +67,7 @@ def register(later: Head, earlier: Head) -> Motion:
     centre, way = np.array(transform.GetCenter()), np.array(transform.GetTranslation())
     found = Motion(matrix=matrix, shift_mm=centre + way - matrix @ centre, overlap=0, correlation=0)
     overlap, correlation = _agreement(fixed, moving, found)
-    if overlap < LEAST_OVERLAP or correlation < LEAST_CORRELATION:
+    if not (overlap >= LEAST_OVERLAP and correlation >= LEAST_CORRELATION):  # nor where one is no number
         raise Rejected(
             f"The heads do not lie on each other: overlap {overlap:.2f}, correlation {correlation:.2f}, "
             f"at least {LEAST_OVERLAP:g} and {LEAST_CORRELATION:g} are needed."

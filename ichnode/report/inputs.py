@@ -91,7 +91,7 @@ class Source:
         return _stated_thickness_mm(self.images[0]) or float(np.median(self.volume.geometry.gaps_mm))
 
     def slice_name(self, index: int) -> str:
-        """What to call a slice: its place in the stack from the feet up, and its number in the series if any."""
+        """What to call a slice: its place in the stack, and its number in the series if any."""
         frame = self.volume.sources[index].frame_number
         number = raw_value(self.images[index], "InstanceNumber").decode("ascii", "replace")
         known = f" (frame {frame})" if frame is not None else f" (image {number})" if number.isdigit() else ""

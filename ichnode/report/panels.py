@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from ichnode.domain.flags import Doubt
+from ichnode.domain.geometry import Geometry
 from ichnode.domain.markers import Marker
 from ichnode.domain.values import Findings
 from ichnode.report.canvas import (
@@ -119,10 +120,10 @@ def _symbol(sheet: Sheet, x: float, y: float, present: bool | None) -> None:
         sheet.draw.ellipse(place, outline=GREY)
 
 
-def profile(sheet: Sheet, left: float, top: float, bottom: float, findings: Findings) -> None:
+def profile(sheet: Sheet, left: float, top: float, bottom: float, findings: Findings, geometry: Geometry) -> None:
     """Marked area of every slice, first to last: where the haematoma lies in the stack."""
-    right = WIDTH - MARGIN
-    sheet.text(left, top + 14, "Area in each slice, from the feet up", LABEL, within=right - left)
+    right, first = WIDTH - MARGIN, "feet" if geometry.normal[2] > 0 else "vertex"
+    sheet.text(left, top + 14, f"Area in each slice, from the {first} on", LABEL, within=right - left)
     top += 22
     sheet.draw.rectangle((left, top, right, bottom), fill=PANEL)
     areas = np.count_nonzero(findings.mask, axis=(1, 2))

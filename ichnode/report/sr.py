@@ -74,7 +74,7 @@ def _document(
     sr.SOPClassUID = SOP_CLASSES[form]
     sr.SOPInstanceUID = sop_instance_uid
     sr.Modality = "SR"
-    complete(sr, context, ObjectKind.SR, number=1, description=description)
+    complete(sr, context, ObjectKind.SR, number=len(predecessors) + 1, description=description)  # the last word is told
     sr.CompletionFlag, sr.VerificationFlag, sr.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
     sr.PerformedProcedureCodeSequence = []
     sr.ReferencedPerformedProcedureStepSequence = []

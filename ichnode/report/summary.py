@@ -71,7 +71,7 @@ def summary_sheet(source: Source, findings: Findings, node_version: str) -> Shee
         top += panels.CARD_HEIGHT + 14
     side = min(LARGEST_PICTURE if findings.present else LARGER_PICTURE, DOUBTS_TOP - CAPTION - top)
     _key_slice(sheet, source, findings, top, side)
-    _beside(sheet, findings, MARGIN + side + 36, top, top + side)
+    _beside(sheet, source, findings, MARGIN + side + 36, top, top + side)
     if findings.doubts:
         panels.doubts(sheet, DOUBTS_TOP, findings.doubts, "Doubts: read these before you trust the figures")
     else:
@@ -152,7 +152,7 @@ def thumbnail(source: Source, findings: Findings, side: int, window: Window) -> 
     return cropped(hu, mask, head_box(hu), side, window)
 
 
-def _beside(sheet: Sheet, findings: Findings, left: int, top: int, bottom: int) -> None:
+def _beside(sheet: Sheet, source: Source, findings: Findings, left: int, top: int, bottom: int) -> None:
     """Right of the key slice: the markers and the profile, or why there is nothing."""
     within = WIDTH - MARGIN - left
     if not findings.present:
@@ -166,4 +166,4 @@ def _beside(sheet: Sheet, findings: Findings, left: int, top: int, bottom: int) 
         sheet.text(left, top + 14, "Markers were not read.", panels.LABEL, within=within)
         y += 40
     if bottom - y >= PROFILE_HEIGHT:
-        panels.profile(sheet, left, bottom - PROFILE_HEIGHT, bottom, findings)
+        panels.profile(sheet, left, bottom - PROFILE_HEIGHT, bottom, findings, source.volume.geometry)

@@ -4,6 +4,7 @@ import textwrap
 from html import escape
 from typing import Final
 
+from ichnode.domain.identity import RESEARCH_NOTICE
 from ichnode.report.reading import Reading, Row
 
 LABEL: Final = 44  # columns of the labels
@@ -43,7 +44,7 @@ def as_text(reading: Reading) -> str:
 
 def as_html(reading: Reading) -> str:
     """One page that needs nothing beside itself; every word of the report is escaped."""
-    notice, *remarks = reading.remarks or ("",)
+    notice, remarks = RESEARCH_NOTICE, [remark for remark in reading.remarks if remark != RESEARCH_NOTICE]
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",
         f"<title>{escape(reading.title)}</title><style>{STYLE}</style>",

@@ -34,7 +34,7 @@ def marker_of(name: MarkerName, seen: Sequence[Focus], wanted: str, found: str =
     if not foci:
         return Marker(name=name, present=False, reason=f"none {wanted}")
     first = foci[0]
-    parts = [f"{first.area_mm2:.0f} mm² in slice {first.slice_index}"]
+    parts = [f"{first.area_mm2:.0f} mm² in slice {first.slice_index + 1}"]
     if first.contrast_hu is not None:
         parts.append(f"{first.contrast_hu:.0f} HU darker")
     return Marker(name=name, present=True, reason=", ".join([*parts, *([found] if found else [])]), foci=foci)

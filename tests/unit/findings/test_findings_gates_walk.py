@@ -1,13 +1,17 @@
 """The gates within the walk of a series: doubts reach the findings, and what a site refuses is told to the PACS."""
 
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ichnode.analyse import Network, Settings, analyse
+from ichnode.analyse import Known, Network, Settings, analyse
 from ichnode.domain.flags import Flag
+from ichnode.domain.followup import Baseline
+from ichnode.domain.markers import MarkerName
+from ichnode.domain.outputs import ObjectKind, Reference
 from ichnode.domain.profile import USUAL
 from ichnode.domain.states import JobState
 from ichnode.domain.values import ModelIdentity, Prediction
@@ -19,6 +23,7 @@ from ichnode.report.inputs import Installation
 
 AT = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 CARD = read_card(Path(__file__).parents[3] / "weights" / "ich-zhong2021")
+THREE = {"sop_class_uid": "1.2", "sop_instance_uid": "1.3", "series_instance_uid": "1.4"}
 SPEC = PhantomSpec(seed=7, matrix=128, craniotomy=True)
 
 
@@ -111,3 +116,44 @@ def test_slices_that_never_came_stand_in_the_evidence(datasets):
 
     [doubt] = [doubt for doubt in result.findings.doubts if doubt.flag is Flag.QF_MISSING]
     assert doubt.evidence.startswith("2 slices not received")
+
+
+class Marking(Silent):
+    """A network that marks a block in the middle of the brain."""
+
+    def predict(self, x):
+        answer = super().predict(x)
+        answer.probability[14:18, 110:140, 110:140] = 1
+        return answer
+
+
+@pytest.mark.parametrize("what", ["describe", "followed"])
+def test_a_defect_in_an_extra_costs_neither_volume_nor_segmentation(datasets, monkeypatch, caplog, what):
+    def broken(*_, **__):
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(f"ichnode.analyse.{what}", broken)
+    earlier = Baseline(study_instance_uid="1.1", acquired_at=0.0, volume_ml=1.0, paths=(), report=Reference(**THREE))
+    known = Known(acquired_at=86400.0, baseline=earlier)
+
+    result = analyse(datasets, Network(runtime=Marking(), card=CARD), settings(), at=AT, known=known)
+
+    assert {made.kind for made in result.objects} == {ObjectKind.SEG, ObjectKind.SR, ObjectKind.SC}
+    assert result.findings.volume_ml > 1
+    [doubt] = [doubt for doubt in result.findings.doubts if doubt.flag is Flag.QF_DEFECT]
+    assert doubt.evidence.endswith("could not be read (RecursionError)")
+    assert "RecursionError" in caplog.text
+
+
+def test_a_metal_clip_in_the_mask_does_not_cost_the_markers(datasets):
+    shown = [deepcopy(one) for one in datasets]
+    for one in shown[12:24]:
+        pixels = one.pixel_array.copy()
+        pixels[40:80, 40:80] = pixels.max()
+        one.PixelData = pixels.tobytes()
+
+    findings = analyse(shown, Network(runtime=Marking(), card=CARD), settings(), at=AT).findings
+
+    assert findings.hu_mean > 300
+    assert Flag.QF_DEFECT not in findings.flags
+    assert len(findings.markers) == len(MarkerName)

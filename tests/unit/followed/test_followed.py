@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from ichnode.demo.bleed import Bleed, place
 from ichnode.domain.errors import Rejected
+from ichnode.domain.flags import Flag
 from ichnode.domain.followup import Baseline
 from ichnode.domain.geometry import Geometry
 from ichnode.domain.outputs import ObjectKind, Reference
@@ -214,3 +215,25 @@ def test_without_the_earlier_images_growth_is_told_by_volume_alone_and_why(basel
     assert found.growth.expanded
     assert found.growth.before is None
     assert found.lesions == findings.lesions
+
+
+def test_another_head_under_the_same_identity_is_a_doubt_and_no_growth(baseline):
+    other = another_patient()
+    mask = np.zeros(other.geometry.shape, np.bool_)
+    mask[10:14, 250:280, 250:280] = True
+
+    found = followed(measure(other, mask, MODEL), other, baseline, 24 * 3600.0)
+
+    assert found.growth is None
+    [doubt] = [doubt for doubt in found.doubts if doubt.flag is Flag.QF_OTHERHEAD]
+    assert "do not lie on each other" in doubt.evidence
+
+
+def test_an_earlier_scan_that_other_weights_measured_is_a_doubt(baseline, later):
+    volume, findings = later
+
+    alike = followed(findings, volume, replace(baseline, weights_sha256=MODEL.sha256, paths=()), 24 * 3600.0)
+    other = followed(findings, volume, replace(baseline, weights_sha256="ff" * 32, paths=()), 24 * 3600.0)
+
+    assert Flag.QF_WEIGHTS not in alike.flags
+    assert Flag.QF_WEIGHTS in other.flags
