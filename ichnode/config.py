@@ -1,6 +1,7 @@
 """What may stand in config.toml: its tables and keys, with types, limits, defaults and meanings, all frozen."""
 
 import re
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +14,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydicom.datadict import keyword_dict, tag_for_keyword
 
 from ichnode.domain.flags import Flag
 from ichnode.domain.onset import OnsetMeaning
@@ -155,8 +157,16 @@ class OnsetSection(Section):
     pattern: Pattern = Field(description="Regular expression searched in its text, with named groups.")
     meaning: OnsetMeaning = Field(
         OnsetMeaning.DURATION,
-        description="`duration` to CT: groups `hours`, `minutes`; `clock` of onset: `hour`, `minute`, a day whole.",
+        description="`duration` to CT: groups `hours`, `minutes`; `clock` of onset: `hour`, `minute`, maybe a date.",
     )
+
+    @field_validator("attribute")
+    @classmethod
+    def _exists(cls, attribute: str) -> str:
+        if attribute.isalnum() and tag_for_keyword(attribute) is None:
+            near = get_close_matches(attribute, keyword_dict, 1)
+            raise ValueError(f"is no keyword of DICOM: {attribute!r}" + (f"; is it {near[0]}?" if near else ""))
+        return attribute
 
 
 class Quality(Section):

@@ -10,6 +10,7 @@ import typer
 from ichnode.app import analysis_settings, preference_of, rules_of
 from ichnode.cli.context import OUT, AsJson, Exit, NothingFound, options, print_json
 from ichnode.domain.errors import Rejected
+from ichnode.domain.flags import Flag
 from ichnode.domain.outputs import USUAL_PROFILE
 from ichnode.domain.states import Decision, JobState
 from ichnode.receive.header import facts_of
@@ -45,8 +46,8 @@ def analyse(
     else:
         for row in rows:
             OUT.print(f"series {row['number']}: {row['text']}  ({row['seconds']} s)", markup=False, style="bold")
-            if row["flags"]:
-                OUT.print("  flags: " + ", ".join(row["flags"]), markup=False)
+            for flag in row["flags"]:
+                OUT.print(f"  doubt: {Flag[flag].value} ({flag})", markup=False)
             for path in row["objects"]:
                 OUT.print(f"  {path}", markup=False, soft_wrap=True)
     rejected = any(row["state"] == JobState.REJECTED for row in rows)

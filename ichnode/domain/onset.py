@@ -48,7 +48,8 @@ class OnsetRule:
         known, one = GROUPS[self.meaning], "hours" if self.meaning is OnsetMeaning.DURATION else "hour"
         whole_day = not groups & DAY or groups >= DAY
         if not groups <= known or one not in groups or not whole_day:
-            hint = f"{self.meaning} has the named groups {', '.join(sorted(known))}; {one} is needed, and of a day all."
+            needed = f"{one} is needed; of a date all parts or none"
+            hint = f"{self.meaning} has the named groups {', '.join(sorted(known))}; {needed}."
             raise ConfigError(f"{self.pattern!r} has not the groups of a {self.meaning}.", hint=hint)
         if self.tag is None and not re.fullmatch("[A-Z][A-Za-z0-9]+", self.attribute):
             raise ConfigError(f"{self.attribute!r} is neither a keyword nor a tag.", hint="For example (0033,xx01).")

@@ -5,6 +5,7 @@ It is read from the document alone, so that what is shown is what was sent.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -168,7 +169,7 @@ def _origin(report: Dataset, slices: dict[str, int], groups: Sequence[Dataset]) 
     algorithm = [(_label(item), _value(item)) for group in groups for item in _with(group, ALGORITHM)]
     for label, value in dict.fromkeys(algorithm):
         yield Row(label=label, value=value)
-    yield Row(label="Written", value=f"{report.ContentDate} {report.ContentTime}, {report.SeriesDescription}")
+    yield Row(label="Images complete at", value=f"{_clock(report)}, {report.SeriesDescription}")
     yield Row(
         label="Node", value=f"{report.ManufacturerModelName} {report.SoftwareVersions}, {report.DeviceSerialNumber}"
     )
@@ -205,3 +206,8 @@ def _code(item: Dataset) -> str:
 
 def _name(item: Dataset) -> str:
     return str(item.ConceptNameCodeSequence[0].CodeMeaning)
+
+
+def _clock(report: Dataset) -> str:
+    """When the images had come: the time that every report on them bears, so that the same words make the same one."""
+    return f"{datetime.strptime(report.ContentDate + report.ContentTime[:6], '%Y%m%d%H%M%S'):%Y-%m-%d %H:%M:%S}"

@@ -63,7 +63,7 @@ def blend(clot: Clot) -> Marker:
         and _is_of_a_size(cut, parts, rules)
         and _is_sharp(cut, parts, geometry, rules)
     ]
-    wanted = f"parts that differ by more than {rules.blend_hu:g} HU within {rules.blend_transition_mm:g} mm"
+    wanted = f"of two parts that differ by more than {rules.blend_hu:g} HU within {rules.blend_transition_mm:g} mm"
     return marker_of(MarkerName.BLEND, seen, wanted)
 
 

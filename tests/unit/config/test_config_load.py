@@ -222,3 +222,8 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path, content):
     with pytest.raises(ConfigError, match="Cannot read the configuration") as error:
         load_config(path)
     assert "--config" in error.value.hint
+
+
+def test_an_onset_in_an_attribute_that_does_not_exist_is_refused_with_the_one_that_was_meant(load):
+    with pytest.raises(ConfigError, match=r":20: .*StudyComment'; is it StudyComments\?"):
+        load(RIGHT + '[[onset]]\nattribute = "StudyComment"\npattern = "(?P<hours>[0-9]+) h"\n')
