@@ -55,6 +55,7 @@ def _facts(findings: Findings) -> dict[str, Any]:
     size, onset, growth = findings.size, findings.onset, findings.growth
     return {
         "weights": f"{findings.model.name} {findings.model.version}",
+        "weights_sha256": findings.model.sha256,
         "lesions_ml": [lesion.volume_ml for lesion in findings.lesions],
         "hu_mean": findings.hu_mean,
         "hu_sd": findings.hu_sd,

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, select
 
 from ichnode.domain.followup import Baseline
 from ichnode.domain.outputs import Reference
@@ -24,7 +24,7 @@ from ichnode.queue.tables import INSTANCES, JOBS, OUTPUTS, RESULTS, SERIES
 
 LEAST_S: Final = 3600.0  # scans nearer than this are one examination
 MOST_S: Final = 7 * 86400.0  # what happens later is no early growth
-ENDED: Final = (JobState.DONE, JobState.REJECTED)
+DIGITS: Final = 2  # of a volume in mL: what floating point does beyond them makes nothing stale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +40,6 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InForce:
-    """A series with a result to be made again. ``weights``: those that made it."""
-
-    series_id: int
-    weights: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Scan:
     """The result in force of one series; ``volume_ml`` is None where it is undetermined."""
 
@@ -60,7 +52,7 @@ class _Scan:
     report_uid: str | None
     seg_uid: str | None
     compared: str
-    weights: str | None
+    weights_sha256: str
 
 
 def comparison(db: Database, series_id: int) -> Comparison:
@@ -68,26 +60,28 @@ def comparison(db: Database, series_id: int) -> Comparison:
     with db.read() as connection:
         taken = _taken(connection, series_id)
         if taken is None:
-            return Comparison(acquired_at=_acquired_at(connection, series_id))
+            return Comparison(acquired_at=acquired_at_of(connection, series_id))
         patient, acquired_at = taken
         earlier = _earlier(_scans(connection, patient), acquired_at)
         baseline = _baseline(connection, earlier) if earlier else None
         return Comparison(acquired_at=acquired_at, baseline=baseline, digest=_digest(earlier))
 
 
-def stale_after(connection: Connection, series_id: int) -> list[InForce]:
+def stale_after(connection: Connection, series_id: int, *, measured: bool) -> list[int]:
     """The series that must be compared again, now that this one has ended: itself and those taken later.
 
-    One whose images retention has deleted stays as it is, and one that is being analysed looks for itself at its end.
+    One whose images retention has deleted stays as it is, and so does this one where it ended without having
+    ``measured`` anything: it would again, for ever. One that is being analysed looks for itself at its end.
     """
     taken = _taken(connection, series_id)
     if taken is None:
         return []
     patient, acquired_at = taken
     scans = _scans(connection, patient)
-    touched = [scan for scan in scans if scan.series_id == series_id or _in_window(acquired_at, scan.acquired_at)]
+    itself = {series_id} if measured else set()
+    touched = [scan for scan in scans if scan.series_id in itself or _in_window(acquired_at, scan.acquired_at)]
     return [
-        InForce(series_id=scan.series_id, weights=scan.weights)
+        scan.series_id
         for scan in touched
         if scan.compared != _digest(_earlier(scans, scan.acquired_at))
         and not _is_awaited(connection, scan.series_id)
@@ -119,7 +113,9 @@ def _earlier(scans: Sequence[_Scan], acquired_at: float) -> list[_Scan]:
 def _digest(earlier: Sequence[_Scan]) -> str:
     if not earlier:
         return ""
-    said = [earlier[0].series_instance_uid, earlier[0].seg_uid, [(s.acquired_at, s.volume_ml) for s in earlier]]
+    first = earlier[0]
+    curve = [(scan.acquired_at, round(scan.volume_ml or 0.0, DIGITS)) for scan in earlier]
+    said = [first.series_instance_uid, first.seg_uid, first.weights_sha256, curve]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
@@ -139,6 +135,7 @@ def _baseline(connection: Connection, earlier: Sequence[_Scan]) -> Baseline | No
         seg=seg,
         earlier=tuple((scan.acquired_at, scan.volume_ml or 0.0) for scan in earlier),
         job_id=first.job_id,
+        weights_sha256=first.weights_sha256,
     )
 
 
@@ -157,13 +154,12 @@ def _output(connection: Connection, uid: str | None) -> tuple[Reference | None, 
 
 
 def _scans(connection: Connection, patient_key: str) -> list[_Scan]:
-    """The result in force of each series of a patient: of its newest settled revision, of the job that ended last."""
-    ended = and_(SERIES.c.patient_key == patient_key, SERIES.c.state == SeriesState.SETTLED, JOBS.c.state.in_(ENDED))
+    """The result in force of each series of a patient."""
     query = (
-        select(SERIES, RESULTS, JOBS.c.weights, SERIES.c.id.label("series_row"))
+        select(SERIES, RESULTS, SERIES.c.id.label("series_row"))
         .join(JOBS, JOBS.c.series_id == SERIES.c.id)
-        .outerjoin(RESULTS, RESULTS.c.job_id == JOBS.c.id)
-        .where(ended)
+        .join(RESULTS, RESULTS.c.job_id == JOBS.c.id)
+        .where(SERIES.c.patient_key == patient_key, may_be_in_force(JOBS, SERIES))
         .order_by(JOBS.c.finished_at, JOBS.c.id)
     )
     last = {row["series_row"]: row for row in connection.execute(query).mappings()}
@@ -172,17 +168,26 @@ def _scans(connection: Connection, patient_key: str) -> list[_Scan]:
             series_id=series_id,
             volume_ml=None if row["facts"].get("undetermined") else row["volume_ml"],
             **{name: row[name] for name in ("study_instance_uid", "series_instance_uid", "acquired_at", "job_id")},
-            **{name: row[name] for name in ("report_uid", "seg_uid", "compared", "weights")},
+            **{name: row[name] for name in ("report_uid", "seg_uid", "compared")},
+            weights_sha256=row["facts"].get("weights_sha256", ""),
         )
         for series_id, row in last.items()
-        if row["acquired_at"] is not None  # nor has a job that was rejected any figures
+        if row["acquired_at"] is not None
     ]
+
+
+def may_be_in_force(job: FromClause, series: FromClause) -> ColumnElement[bool]:
+    """Of the jobs with a result that fit, the one that ended last holds: of the newest settled revision of its series.
+
+    A run with weights of its own is a trial and displaces nothing; one that was rejected takes no result back.
+    """
+    return and_(series.c.state == SeriesState.SETTLED, job.c.state == JobState.DONE, job.c.weights.is_(None))
 
 
 def _taken(connection: Connection, series_id: int) -> tuple[str, float] | None:
     """Patient key and time of acquisition of a series in force; None where it can be no part of a follow-up."""
     row = connection.execute(select(SERIES).where(SERIES.c.id == series_id)).mappings().one()
-    acquired_at = _acquired_at(connection, series_id)
+    acquired_at = acquired_at_of(connection, series_id)
     named = INSTANCES.c.facts["identified"].as_boolean()
     unnamed = select(INSTANCES.c.id).where(_of_series(series_id), named.is_not(True)).limit(1)
     if acquired_at is None or row["state"] != SeriesState.SETTLED or connection.execute(unnamed).first():
@@ -190,7 +195,7 @@ def _taken(connection: Connection, series_id: int) -> tuple[str, float] | None:
     return str(row["patient_key"]), acquired_at
 
 
-def _acquired_at(connection: Connection, series_id: int) -> float | None:
+def acquired_at_of(connection: Connection, series_id: int) -> float | None:
     """When the first image of the series was taken."""
     at = INSTANCES.c.facts["acquired_at"].as_float()
     return connection.execute(select(func.min(at)).where(_of_series(series_id))).scalar()
@@ -210,7 +215,10 @@ def _of_series(series_id: int) -> ColumnElement[bool]:
 
 
 def _is_awaited(connection: Connection, series_id: int) -> bool:
-    """Whether a job waits that will compare the series anew, or one is at it that looks again at its end."""
+    """Whether a job waits that will compare the series anew, or one is at it that looks again at its end.
+
+    A trial does neither: its result is not the one in force.
+    """
     waits = and_(JOBS.c.state == JobState.QUEUED, JOBS.c.kind == "analyse")
-    busy = and_(JOBS.c.series_id == series_id, waits | (JOBS.c.state == JobState.RUNNING))
+    busy = and_(JOBS.c.series_id == series_id, JOBS.c.weights.is_(None), waits | (JOBS.c.state == JobState.RUNNING))
     return connection.execute(select(JOBS.c.id).where(busy).limit(1)).first() is not None

@@ -48,6 +48,14 @@ class Lease:
     fence: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """The jobs that will tell something new of a study: ``made`` for it, and those that were ``waiting`` already."""
+
+    made: tuple[int, ...]
+    waiting: tuple[int, ...]
+
+
 def add_job(
     connection: Connection,
     series_id: int,
@@ -162,22 +170,24 @@ def finish(
         add_outputs(connection, lease.job_id, outputs, routes, analysed=state == JobState.DONE, now=now)
         if figures is not None:
             add_result(connection, lease.job_id, figures, compared or Comparison())
-        for stale in stale_after(connection, lease.series_id):
-            _revise(connection, stale.series_id, JobKind.ANALYSE, weights=stale.weights, now=now)
+        for stale in stale_after(connection, lease.series_id, measured=figures is not None):
+            _revise(connection, stale, JobKind.ANALYSE, weights=None, now=now)
 
 
-def tell_onset(db: Database, study_instance_uid: str, hours: float | None, *, now: float) -> list[int]:
-    """Keeps hours from onset to CT that a person told of a study, or with None takes them back.
+def tell_onset(db: Database, study_instance_uid: str, hours: float | None, *, now: float) -> Told:
+    """Keeps hours from onset to the first CT that a person told of a study, or with None takes them back.
 
     Each of its results is queued for a new SR, which will be the last word: whatever of the study has not begun yet
-    takes the onset up by itself. Returns the job ids. Raises ConfigError for hours that cannot be.
+    takes the onset up by itself, and is enough where it is as urgent. Raises ConfigError for hours that cannot be.
     """
     with db.write() as connection:
         write_onset(connection, study_instance_uid, hours, now=now)
-        return [
+        reports = reportable(connection, study_instance_uid, urgent=Priority.REVISION)
+        made = tuple(
             _revise(connection, result.series_id, JobKind.REPORT, weights=result.weights, now=now)
-            for result in reportable(connection, study_instance_uid)
-        ]
+            for result in reports.anew
+        )
+    return Told(made=made, waiting=reports.waiting)
 
 
 def _revise(connection: Connection, series_id: int, kind: JobKind, *, weights: str | None, now: float) -> int:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.figures import Figures
@@ -12,11 +13,12 @@ from ichnode.domain.onset import LONGEST_H
 from ichnode.domain.states import JobState, SeriesState
 from ichnode.queue.audit import Entity, note
 from ichnode.queue.database import Database
-from ichnode.queue.followups import Comparison, InForce, image_paths
-from ichnode.queue.tables import JOBS, ONSETS, RESULTS, SERIES
+from ichnode.queue.followups import Comparison, acquired_at_of, image_paths, may_be_in_force
+from ichnode.queue.tables import INSTANCES, JOBS, ONSETS, RESULTS, SERIES
 
 PREDICTED: Final = ("probability", "threshold", "trained")
 EXPLAIN: Final = "explain"  # the kind of job that analyses nothing
+ONE_CT_S: Final = 600.0  # a scout, a scan and its reconstructions are one CT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +51,47 @@ def add_result(connection: Connection, job_id: int, figures: Figures, compared: 
     connection.execute(insert(RESULTS).values(values))
 
 
-def onset_h(db: Database, study_instance_uid: str) -> float | None:
-    """Hours from onset to CT as a person told them last; None where nobody did."""
-    query = select(ONSETS.c.hours).where(ONSETS.c.study_instance_uid == study_instance_uid)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InForce:
+    """A series with a report to be made anew. ``weights``: a folder that a replay named, None: the configured one."""
+
+    series_id: int
+    weights: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reports:
+    """What of a study is to be told: reports to be made ``anew``, and jobs that wait and will tell it by themselves."""
+
+    anew: tuple[InForce, ...]
+    waiting: tuple[int, ...]
+
+
+def onset_h(db: Database, series_id: int) -> float | None:
+    """Hours from onset to the CT of a series, by what a person told last of its study; None where nobody did.
+
+    What is told is the time to the study's first CT; a later one of the study was taken so much later. None as well
+    where that makes more than seven days.
+    """
     with db.read() as connection:
-        return connection.execute(query.order_by(ONSETS.c.id.desc()).limit(1)).scalar()
+        study = connection.execute(select(SERIES.c.study_instance_uid).where(SERIES.c.id == series_id)).scalar_one()
+        told = select(ONSETS.c.hours).where(ONSETS.c.study_instance_uid == study).order_by(ONSETS.c.id.desc())
+        hours = connection.execute(told.limit(1)).scalar()
+        if hours is None:
+            return None
+        hours += _after_first_s(connection, series_id, study) / 3600
+    return hours if hours <= LONGEST_H else None
+
+
+def _after_first_s(connection: Connection, series_id: int, study_instance_uid: str) -> float:
+    """Seconds from the first CT of a study to that of a series; 0 for the first, and where the headers do not say."""
+    of_study = (INSTANCES.c.study_instance_uid == study_instance_uid) & (
+        INSTANCES.c.facts["modality"].as_string() == "CT"
+    )
+    first = connection.execute(select(func.min(INSTANCES.c.facts["acquired_at"].as_float())).where(of_study)).scalar()
+    this = acquired_at_of(connection, series_id)
+    later = this - first if this is not None and first is not None else 0.0
+    return later if later >= ONE_CT_S else 0.0
 
 
 def write_onset(connection: Connection, study_instance_uid: str, hours: float | None, *, now: float) -> None:
@@ -77,28 +115,35 @@ def check_onset(hours: float) -> None:
         raise ConfigError(f"An onset {hours:g} hours before the CT cannot be.", hint=hint)
 
 
-def reportable(connection: Connection, study_instance_uid: str) -> list[InForce]:
-    """The series of a study of which a result is out, or being made, while no job waits that will tell more.
+def reportable(connection: Connection, study_instance_uid: str, *, urgent: int) -> Reports:
+    """What tells something new of a study, a series at a time.
 
-    One whose images retention has deleted is not among them.
+    A report that is out, or being made, is made anew, unless a job waits that will tell it as soon: of a priority of
+    at least ``urgent``. Where retention has deleted the images it stays as it is. Where none is out, whatever waits.
     """
     query = (
-        select(SERIES.c.id, JOBS.c.state, JOBS.c.weights)
+        select(SERIES.c.id.label("series_id"), JOBS.c.id, JOBS.c.state, JOBS.c.weights, JOBS.c.priority)
         .join(JOBS, JOBS.c.series_id == SERIES.c.id)
         .where(
             SERIES.c.study_instance_uid == study_instance_uid,
             SERIES.c.state == SeriesState.SETTLED,
             JOBS.c.kind != EXPLAIN,
-            JOBS.c.state != JobState.FAILED,
+            JOBS.c.state.in_([JobState.QUEUED, JobState.RUNNING, JobState.DONE]),
         )
-        .order_by(JOBS.c.state == JobState.QUEUED, JOBS.c.state == JobState.RUNNING, JOBS.c.finished_at, JOBS.c.id)
+        .order_by(SERIES.c.id, JOBS.c.state == JobState.RUNNING, JOBS.c.finished_at, JOBS.c.id)
     )
-    last = {row.id: row for row in connection.execute(query)}
-    return [
-        InForce(series_id=series_id, weights=row.weights)
-        for series_id, row in last.items()
-        if row.state in (JobState.DONE, JobState.RUNNING) and image_paths(connection, series_id)
-    ]
+    anew: list[InForce] = []
+    waiting: list[int] = []
+    for series_id, jobs in groupby(connection.execute(query), key=lambda row: row.series_id):
+        rows = list(jobs)
+        queued = [row for row in rows if row.state == JobState.QUEUED]
+        out = [row.weights for row in rows if row.state != JobState.QUEUED]
+        soon = any(row.priority <= urgent for row in queued)
+        if out and not soon and image_paths(connection, series_id):
+            anew.append(InForce(series_id=series_id, weights=None if None in out else out[-1]))  # a trial only if alone
+        else:
+            waiting += [row.id for row in queued if row.priority <= urgent or not soon]
+    return Reports(anew=tuple(anew), waiting=tuple(waiting))
 
 
 def figures_of(connection: Connection, job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
@@ -131,11 +176,11 @@ def outcomes(db: Database) -> list[Outcome]:
         )
         .select_from(job)
         .join(series, job.c.series_id == series.c.id)
-        .outerjoin(later, later.c.job_id == job.c.id)
+        .join(later, later.c.job_id == job.c.id)
         .outerjoin(earlier, earlier.c.job_id == later.c.baseline_job_id)
         .outerjoin(first_job, first_job.c.id == earlier.c.job_id)
         .outerjoin(first, first.c.id == first_job.c.series_id)
-        .where(series.c.state == SeriesState.SETTLED, job.c.state.in_([JobState.DONE, JobState.REJECTED]))
+        .where(may_be_in_force(job, series))
         .order_by(job.c.finished_at, job.c.id)
     )
     with db.read() as connection:

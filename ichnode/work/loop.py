@@ -146,7 +146,7 @@ class Worker:
             predecessors=tuple(earlier_reports(self.db, lease.series_id)),
             acquired_at=compared.acquired_at,
             baseline=self._on_disk(compared.baseline) if compared.baseline is not None else None,
-            onset_h=onset_h(self.db, row.study_instance_uid),
+            onset_h=onset_h(self.db, lease.series_id),
             report_alone=lease.kind == JobKind.REPORT,
         )
 

@@ -11,7 +11,7 @@ from ichnode.config_file import load_config
 from ichnode.domain.figures import Figures
 from ichnode.domain.states import JobState
 from ichnode.queue.followups import Comparison
-from ichnode.queue.jobs import claim, finish
+from ichnode.queue.jobs import claim, finish, replay
 from ichnode.queue.results import onset_h
 
 FACTS = {
@@ -101,10 +101,13 @@ def test_show_tells_growth_and_why_it_rests_on_volume_alone(ichnode, measure):
 def test_an_onset_told_queues_the_report_alone(ichnode, measure, config):
     measure("1.2.3.4")
     said = ichnode("onset", "1.2.3", "01:30")
-    assert (said.code, said.out) == (Exit.OK, "onset 1.50 h before the CT: a new report is queued (job 2)\n")
+    assert (said.code, said.out) == (
+        Exit.OK,
+        "onset 1.50 h before the study's first CT: a new report is queued (job 2)\n",
+    )
     assert "(report) queued" in ichnode("show", "1.2.3").out
     db = open_database_of(load_config(config))
-    assert onset_h(db, "1.2.3") == 1.5
+    assert onset_h(db, 1) == 1.5
     db.close()
     assert "onset to CT: 1.50 h, told by hand" in ichnode("show", "1.2.3").out
 
@@ -113,7 +116,18 @@ def test_an_onset_is_taken_back(ichnode, measure):
     measure("1.2.3.4")
     ichnode("onset", "1.2.3", "1.5")
     said = ichnode("onset", "1.2.3", "--unknown", "--json")
-    assert said.json == {"study": "1.2.3", "hours": None, "jobs": []}  # the report that waits will say it
+    assert said.json == {"study": "1.2.3", "hours": None, "jobs": [], "waiting": [2]}  # the report that waits says it
+
+
+def test_an_onset_told_says_truly_what_comes_of_it(ichnode, measure, add_job, config):
+    measure("1.2.3.4")
+    db = open_database_of(load_config(config))
+    replay(db, [1], weights=None, now=3000)
+    db.close()
+    assert "a new report is queued (job 3)" in ichnode("onset", "1.2.3", "1.5").out
+    assert "first CT: job 3, waiting already, will tell it" in ichnode("onset", "1.2.3", "2.5").out
+    add_job("1.2.9.1", "failed")
+    assert "no report is out that could be made anew" in ichnode("onset", "1.2.9", "1.5").out
 
 
 @pytest.mark.parametrize(

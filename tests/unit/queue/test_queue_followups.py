@@ -12,7 +12,7 @@ from ichnode.domain.states import Decision, JobState
 from ichnode.queue.database import open_database
 from ichnode.queue.followups import comparison
 from ichnode.queue.intake import record
-from ichnode.queue.jobs import JobKind, claim, finish, replay, tell_onset
+from ichnode.queue.jobs import JobKind, Told, claim, finish, replay, tell_onset
 from ichnode.queue.outbox import Route
 from ichnode.queue.results import onset_h, outcomes
 from ichnode.queue.series import decide, receiving, settle
@@ -27,8 +27,10 @@ ROUTE = Route(destination="pacs", kinds=frozenset(ObjectKind), not_analysed=True
 def arrive(db, make_instance):
     """A scan of a patient comes and is queued: ``hours`` after T0. Returns its series' row id."""
 
-    def add(name: str, hours: float | None, *, patient: str = "p", identified: bool = True, first: int = 0) -> int:
-        series, study = f"1.{name}.1", f"1.{name}"
+    def add(
+        name: str, hours: float | None, *, patient: str = "p", identified: bool = True, first: int = 0, series: str = ""
+    ) -> int:
+        series, study = series or f"1.{name}.1", f"1.{name}"
         at = None if hours is None else T0 + hours * HOUR
         for number in range(first, first + 3):
             one = make_instance(number, series=series, study=study, patient=patient)
@@ -61,11 +63,17 @@ class Bench:
         self.now += 1
         return claim(self.db, owner="w", now=self.now, lease_s=60, max_attempts=3)
 
+    def reject(self) -> int:
+        """Refuses the next job. Returns its series."""
+        lease = self.claim()
+        finish(self.db, lease, JobState.REJECTED, outputs=[], routes=[ROUTE], reason="no head", now=self.now)
+        return lease.series_id
+
     def end(self, lease, compared):
         self.now += 1
         ml = self.ml[lease.series_id]
         first = compared.baseline
-        said = f"{lease.series_id}.{ml:g}.{compared.digest[:8]}.{onset_h(self.db, '1.1')}"
+        said = f"{lease.series_id}.{ml:g}.{compared.digest[:8]}.{onset_h(self.db, lease.series_id)}"
         uids = {kind: f"2.25.{abs(hash((kind, said)))}" for kind in (ObjectKind.SEG, ObjectKind.SR)}
         outputs = [output(kind, uid) for kind, uid in uids.items() if lease.kind != JobKind.REPORT or kind == "SR"]
         figures = Figures(
@@ -78,7 +86,7 @@ class Bench:
             baseline_job_id=first.job_id if first else None,
             growth_ml=ml - first.volume_ml if first else None,
             expanded=ml - first.volume_ml >= 6 if first else None,
-            facts={"weights": "w 1"},
+            facts={"weights": "w 1", "weights_sha256": "ab" * 32},
         )
         finish(
             self.db, lease, JobState.DONE, outputs=outputs, routes=[ROUTE], reason="", now=self.now,
@@ -229,20 +237,58 @@ def test_a_replay_of_the_baseline_that_says_the_same_changes_nothing_twice(db, a
     assert comparison(db, later).baseline.report.sop_instance_uid  # though the newest job has no object of its own
 
 
-def test_a_replay_of_the_baseline_that_changes_its_volume_revises_the_follow_up_with_its_own_weights(db, arrive, bench):
+def test_a_replay_of_the_baseline_that_changes_its_volume_revises_the_follow_up(db, arrive, bench):
     first, later = arrive("1", 0), arrive("2", 24)
     bench.ml |= {first: 10.0, later: 19.0}
-    bench.run()
-    replay(db, [later], weights="weights/other", now=bench.now)
     bench.run()
     bench.ml[first] = 12.0
     replay(db, [first], weights=None, now=bench.now)
     assert bench.run() == [(first, JobKind.ANALYSE), (later, JobKind.ANALYSE)]
     assert growth(db, later) == 7.0
-    with db.read() as connection:
-        assert (
-            connection.execute(select(JOBS.c.weights).order_by(JOBS.c.id.desc()).limit(1)).scalar() == "weights/other"
-        )
+
+
+def test_a_volume_that_differs_beyond_a_hundredth_of_a_millilitre_revises_nothing(db, arrive, bench):
+    first, later = arrive("1", 0), arrive("2", 24)
+    bench.ml |= {first: 10.0, later: 19.0}
+    bench.run()
+    told = comparison(db, later).digest
+    with db.write() as connection:
+        connection.execute(update(RESULTS).where(RESULTS.c.volume_ml == 10.0).values(volume_ml=10.0000001))
+    assert comparison(db, later).digest == told
+
+
+def test_a_trial_of_other_weights_displaces_no_baseline_and_no_follow_up(db, arrive, bench):
+    first, later = arrive("1", 0), arrive("2", 24)
+    bench.ml |= {first: 10.0, later: 19.0}
+    bench.run()
+    bench.ml |= {first: 1.0, later: 2.0}
+    replay(db, [first, later], weights="weights/trial", now=bench.now)
+    assert bench.run() == [(first, JobKind.ANALYSE), (later, JobKind.ANALYSE)]  # and nothing is compared again
+    assert comparison(db, later).baseline.volume_ml == 10.0
+    assert [found.growth_ml for found in outcomes(db)] == [9.0]
+
+
+def test_a_trial_that_waits_does_not_stand_for_a_follow_up_that_is_to_be_revised(db, arrive, bench):
+    first, later = arrive("1", 0), arrive("2", 24)
+    bench.ml |= {first: 10.0, later: 19.0}
+    bench.run()
+    bench.ml[first] = 12.0
+    replay(db, [first], weights=None, now=bench.now)
+    replay(db, [later], weights="weights/trial", now=bench.now)
+    bench.end(bench.claim(), comparison(db, first))
+    revision = bench.claim()
+    assert (revision.series_id, revision.weights) == (later, None)
+
+
+def test_what_the_weights_of_the_baseline_were_is_handed_on(db, arrive, bench):
+    bench.ml[arrive("1", 0)] = 10.0
+    bench.run()
+    later = arrive("2", 24)
+    assert comparison(db, later).baseline.weights_sha256 == "ab" * 32
+    told = comparison(db, later).digest
+    with db.write() as connection:
+        connection.execute(update(RESULTS).values(facts={"weights_sha256": "cd" * 32}))
+    assert comparison(db, later).digest != told
 
 
 def test_a_baseline_that_ends_while_its_follow_up_is_analysed_is_not_forgotten(db, arrive, bench):
@@ -267,14 +313,36 @@ def test_late_slices_of_the_baseline_revise_the_follow_up_when_their_volume_is_k
     assert growth(db, later) == 8.0
 
 
-def test_a_baseline_that_can_no_longer_be_analysed_takes_its_growth_with_it(db, arrive, bench):
+def test_a_baseline_whose_late_slices_cannot_be_analysed_takes_its_growth_with_it(db, arrive, bench):
+    first, later = arrive("1", 0), arrive("2", 24)
+    bench.ml |= {first: 10.0, later: 19.0}
+    bench.run()
+    arrive("1", 0, first=3)
+    bench.reject()
+    assert bench.run() == [(later, JobKind.ANALYSE)]
+    assert growth(db, later) is None
+
+
+def test_a_replay_that_is_rejected_takes_no_result_back(db, arrive, bench):
     first, later = arrive("1", 0), arrive("2", 24)
     bench.ml |= {first: 10.0, later: 19.0}
     bench.run()
     replay(db, [first], weights=None, now=bench.now)
-    finish(db, bench.claim(), JobState.REJECTED, outputs=[], routes=[], reason="no head", now=bench.now)
-    assert bench.run() == [(later, JobKind.ANALYSE)]
-    assert growth(db, later) is None
+    bench.reject()
+    assert bench.run() == []
+    assert comparison(db, later).baseline.volume_ml == 10.0
+    assert len(tell_onset(db, "1.1", 1.5, now=bench.now).made) == 1
+
+
+def test_a_revision_that_is_rejected_is_not_tried_for_ever(db, arrive, bench):
+    later = arrive("2", 24)
+    bench.ml[later] = 19.0
+    bench.run()
+    first = arrive("1", 0)
+    bench.ml[first] = 10.0
+    bench.end(bench.claim(), comparison(db, first))
+    assert bench.reject() == later
+    assert bench.run() == []
 
 
 def test_a_follow_up_without_its_images_stays_as_it_is(db, arrive, bench):
@@ -302,38 +370,73 @@ def test_outcomes_are_what_the_baseline_predicted_beside_what_came(db, arrive, b
 def test_an_onset_told_later_makes_the_report_alone_anew(db, arrive, bench):
     series = arrive("1", 0)
     bench.ml[series] = 10.0
-    assert tell_onset(db, "1.1", 1.5, now=bench.now) == []  # its analysis has not begun: it will take the onset up
+    assert tell_onset(db, "1.1", 1.5, now=bench.now) == Told(made=(), waiting=(1,))  # it will take the onset up
     bench.run()
-    assert len(tell_onset(db, "1.1", 2.0, now=bench.now)) == 1
-    assert onset_h(db, "1.1") == 2.0
-    assert tell_onset(db, "1.1", 2.5, now=bench.now) == []  # the report that waits will say it
+    assert tell_onset(db, "1.1", 2.0, now=bench.now) == Told(made=(2,), waiting=())
+    assert onset_h(db, series) == 2.0
+    assert tell_onset(db, "1.1", 2.5, now=bench.now) == Told(made=(), waiting=(2,))
     assert bench.run() == [(series, JobKind.REPORT)]
+
+
+def test_an_onset_told_is_not_left_to_a_replay_behind_all_others(db, arrive, bench):
+    series, other = arrive("1", 0), arrive("2", 0, patient="q")
+    bench.ml |= {series: 10.0, other: 1.0}
+    bench.run()
+    replay(db, [other, series], weights=None, now=bench.now)
+    assert tell_onset(db, "1.1", 1.5, now=bench.now) == Told(made=(5,), waiting=())
+    assert bench.run() == [(series, JobKind.REPORT), (other, JobKind.ANALYSE), (series, JobKind.ANALYSE)]
+
+
+def test_an_onset_makes_the_report_anew_with_the_weights_in_force_not_those_of_a_trial(db, arrive, bench):
+    series = arrive("1", 0)
+    bench.ml[series] = 10.0
+    bench.run()
+    replay(db, [series], weights="weights/trial", now=bench.now)
+    bench.run()
+    assert tell_onset(db, "1.1", 1.5, now=bench.now).made
+    assert bench.claim().weights is None
+
+
+def test_a_later_ct_of_the_study_is_so_much_later_after_the_onset_that_was_told(db, arrive, bench):
+    first, later = arrive("1", 0), arrive("1", 6, series="1.1.2")
+    again = arrive("1", 0.1, series="1.1.3")  # the same scan in another reconstruction
+    tell_onset(db, "1.1", 1.5, now=bench.now)
+    assert [onset_h(db, series) for series in (first, later, again)] == [1.5, 7.5, 1.5]
+    tell_onset(db, "1.1", 167, now=bench.now)
+    assert [onset_h(db, series) for series in (first, later)] == [167, None]  # more than seven days are not told
+
+
+def test_without_a_time_of_acquisition_an_onset_is_what_was_told(db, arrive, bench):
+    first, later = arrive("1", 0), arrive("1", None, series="1.1.2")
+    tell_onset(db, "1.1", 1.5, now=bench.now)
+    assert [onset_h(db, series) for series in (first, later)] == [1.5, 1.5]
 
 
 def test_an_onset_told_while_the_analysis_runs_is_said_after_it(db, arrive, bench):
     series = arrive("1", 0)
     bench.ml[series] = 10.0
     lease = bench.claim()
-    assert len(tell_onset(db, "1.1", 1.5, now=bench.now)) == 1
+    assert len(tell_onset(db, "1.1", 1.5, now=bench.now).made) == 1
     bench.end(lease, comparison(db, series))
     assert bench.run() == [(series, JobKind.REPORT)]
 
 
 def test_an_onset_is_taken_back(db, arrive, bench):
-    bench.ml[arrive("1", 0)] = 10.0
+    series = arrive("1", 0)
+    bench.ml[series] = 10.0
     bench.run()
     tell_onset(db, "1.1", 1.5, now=bench.now)
     bench.run()
-    assert len(tell_onset(db, "1.1", None, now=bench.now)) == 1
-    assert onset_h(db, "1.1") is None
+    assert len(tell_onset(db, "1.1", None, now=bench.now).made) == 1
+    assert onset_h(db, series) is None
 
 
 @pytest.mark.parametrize("hours", [-0.1, 168.1, float("nan")])
 def test_an_onset_that_cannot_be_is_refused_and_nothing_is_kept(db, arrive, bench, hours):
-    arrive("1", 0)
+    series = arrive("1", 0)
     with pytest.raises(ConfigError, match="cannot be"):
         tell_onset(db, "1.1", hours, now=bench.now)
-    assert onset_h(db, "1.1") is None
+    assert onset_h(db, series) is None
 
 
 def test_two_workers_that_tell_the_same_growth_do_not_revise_each_other(tmp_path, db, arrive, bench):
