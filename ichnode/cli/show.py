@@ -23,7 +23,7 @@ def show(
     what: Annotated[str, typer.Argument(metavar="JOB|STUDY|SERIES", help="A job number, or a study or series UID.")],
     as_json: AsJson = False,
     report: Annotated[
-        bool, typer.Option("--report", help="Print the newest structured report as text instead.")
+        bool, typer.Option("--report", help="Print the structured report that holds as text instead.")
     ] = False,
     html: Annotated[bool, typer.Option("--html", help="With --report: print it as one page of HTML.")] = False,
 ) -> None:
@@ -49,11 +49,22 @@ def show(
 
 
 def _report_path(row: dict[str, Any], what: str) -> str | None:
-    """The newest report of a series that is still kept; of the job, where ``what`` is the number of one."""
-    jobs = {job["id"] for job in row["jobs"] if not what.isdecimal() or job["id"] == int(what)}
-    kept = [out for out in row["outputs"] if out["kind"] == ObjectKind.SR and out["job_id"] in jobs]
-    kept = [out for out in kept if out["purged_at"] is None]
-    return max(kept, key=lambda out: out["job_id"])["path"] if kept else None
+    """The report that the newest job of a series made, or came to again; of the job whose number ``what`` is.
+
+    None where there is none, or it is no longer kept.
+    """
+    jobs = [job for job in row["jobs"] if job["finished_at"] and (not what.isdecimal() or job["id"] == int(what))]
+    jobs.sort(key=lambda job: (job["finished_at"], job["id"]), reverse=True)
+    found = next((report for job in jobs if (report := _report_of(job, row["outputs"])) is not None), None)
+    return None if found is None or found["purged_at"] is not None else str(found["path"])
+
+
+def _report_of(job: dict[str, Any], outputs: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The report that the figures of a job name, which an earlier one may have made; without figures, its own."""
+    named = job["figures"]["report_uid"] if job["figures"] else None
+    reports = [out for out in outputs if out["kind"] == ObjectKind.SR]
+    fit = [out for out in reports if (out["sop_instance_uid"] == named if named else out["job_id"] == job["id"])]
+    return min(fit, key=lambda out: out["sop_class_uid"], default=None)
 
 
 def _print_reports(paths: Sequence[Path], form: Callable[[Reading], str]) -> None:
