@@ -1,7 +1,7 @@
 """The midline of a head: the plane that the skull is most symmetrical about, and the brain beyond it."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from scipy import ndimage, optimize
 from ichnode.domain.geometry import Geometry, Vector
 from ichnode.domain.values import Laterality
 from ichnode.findings.sections import Hu, Mask, distance_mm
+from ichnode.findings.space import indices_of, places_mm
 
 BONE_HU: Final = (200, 1000)  # counted from the one to the other, so that no metal outweighs the skull
 BLOCK_MM: Final = 4.0
@@ -56,7 +57,7 @@ def find_midline(hu: Hu, geometry: Geometry) -> Midline | None:
     faded = ndimage.gaussian_filter(bone, (0, FADED, FADED))
     own = faded[tuple(index.T)]
     centre_of_block = (np.array(steps) - 1) / 2
-    points = _points_mm(index * steps + centre_of_block, geometry)
+    points = places_mm(index * steps + centre_of_block, geometry)
     centre = np.average(points, axis=0, weights=weights)
 
     def plane(parameters: Vector) -> Midline:
@@ -65,7 +66,7 @@ def find_midline(hu: Hu, geometry: Geometry) -> Midline | None:
         return Midline(normal=normal, offset_mm=float(normal @ centre + parameters[2]))
 
     def unlikeness(parameters: Vector, some: slice = slice(None)) -> float:
-        places = (_index(plane(parameters).mirrored(points[some]), geometry) - centre_of_block) / steps
+        places = (indices_of(plane(parameters).mirrored(points[some]), geometry) - centre_of_block) / steps
         other = ndimage.map_coordinates(faded, places.T, order=1)
         both = np.sqrt((own[some] ** 2).sum() * (other**2).sum()) + 1e-9
         return -float((own[some] * other).sum() / both)
@@ -84,7 +85,7 @@ def laterality(mask: Mask, geometry: Geometry, midline: Midline | None) -> Later
     if midline is None or not len(index):
         return None
     weights = geometry.voxel_volumes_ml[index[:, 0]]
-    left = float(weights[midline.left_mm(_points_mm(index, geometry)) > 0].sum() / weights.sum())
+    left = float(weights[midline.left_mm(places_mm(index, geometry)) > 0].sum() / weights.sum())
     if left >= ONE_SIDED:
         return Laterality.LEFT
     return Laterality.RIGHT if left <= 1 - ONE_SIDED else Laterality.BILATERAL
@@ -100,7 +101,7 @@ def other_side_hu(mask: Mask, hu: Hu, geometry: Geometry, midline: Midline | Non
     used = np.flatnonzero(mask.any(axis=(1, 2)))
     away = {int(k): distance_mm(~mask[k], geometry) for k in used}
     around = np.concatenate([np.insert(np.argwhere(away[k] < AROUND_MM)[::3], 0, k, axis=1) for k in away])
-    places = _index(midline.mirrored(_points_mm(around, geometry)), geometry)
+    places = indices_of(midline.mirrored(places_mm(around, geometry)), geometry)
     places = np.round(places).astype(int)
     seen = places[((places >= 0) & (places < hu.shape)).all(axis=1)]
     size = [max(1, round(SMOOTHED_MM / mm)) for mm in (geometry.row_spacing_mm, geometry.column_spacing_mm)]
@@ -122,32 +123,10 @@ def _blocks(hu: Hu, geometry: Geometry) -> tuple[NDArray[np.float32], tuple[int,
     low, high = BONE_HU
     wanted = float(np.median(geometry.gaps_mm)), geometry.row_spacing_mm, geometry.column_spacing_mm
     z, y, x = (max(1, int(BLOCK_MM / mm + 1e-6)) for mm in wanted)
+    z = min(z, len(hu))
     rows, columns = hu.shape[1] // y * y, hu.shape[2] // x * x
     planes = []
     for plane in hu[z // 2 :: z]:
         bone = (np.clip(plane[:rows, :columns], low, high).astype(np.float32) - low) / (high - low)
         planes.append(bone.reshape(rows // y, y, columns // x, x).mean(axis=(1, 3)))
     return np.stack(planes), (z, y, x)
-
-
-def _points_mm(index: NDArray[Any], geometry: Geometry) -> Vector:
-    """(N, 3) slice, row, column, fractions allowed -> (N, 3) LPS mm."""
-    order = np.arange(len(geometry.origins_mm))
-    origins = np.stack([np.interp(index[:, 0], order, geometry.origins_mm[:, axis]) for axis in range(3)], axis=1)
-    down, across = geometry.row_spacing_mm * geometry.column_cosine, geometry.column_spacing_mm * geometry.row_cosine
-    return np.asarray(origins + index[:, 1:2] * down + index[:, 2:] * across)
-
-
-def _index(points_mm: Vector, geometry: Geometry) -> Vector:
-    """(N, 3) LPS mm -> (N, 3) slice, row, column; -1 or the number of slices for what lies beyond the stack."""
-    heights, order = points_mm @ geometry.normal, np.arange(len(geometry.origins_mm))
-    positions = geometry.positions_mm
-    margin = geometry.gaps_mm.min() / 2
-    slices = np.interp(heights, positions, order)
-    slices[heights < positions[0] - margin] = -1
-    slices[heights > positions[-1] + margin] = len(order)
-    origins = np.stack([np.interp(slices, order, geometry.origins_mm[:, axis]) for axis in range(3)], axis=1)
-    away = points_mm - origins
-    rows = away @ geometry.column_cosine / geometry.row_spacing_mm
-    columns = away @ geometry.row_cosine / geometry.column_spacing_mm
-    return np.stack([slices, rows, columns], axis=1)

@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
-from scipy.spatial.distance import pdist
 from skimage.measure import approximate_polygon, find_contours
 
 from ichnode.domain.geometry import Geometry, Vector
@@ -59,11 +58,6 @@ def bays(region: Mask, geometry: Geometry) -> list[tuple[float, Vector]]:
         depth = np.abs(offset[:, 0] * chord[1] - offset[:, 1] * chord[0]).max() / max(np.linalg.norm(chord), 1e-6)
         found.append((float(depth), outline[between]))
     return sorted(found, key=lambda bay: -bay[0])
-
-
-def span_mm(points: Vector) -> float:
-    """Largest distance between two of ``points`` (N, 2), mm."""
-    return float(pdist(_hull(points)).max()) if len(points) > 1 else 0.0
 
 
 def _hull(points: Vector) -> Vector:

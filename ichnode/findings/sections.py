@@ -51,11 +51,6 @@ class Clot:
     slices: tuple[Slice, ...]
 
     @property
-    def median_hu(self) -> float:
-        """Median HU of the clot; it must not be empty."""
-        return float(np.median(self.hu[self.mask]))
-
-    @property
     def largest_slices(self) -> tuple[Slice, ...]:
         """The slice of the largest area, and those that are as large but for ``large_share``."""
         areas = [np.count_nonzero(cut.mask) for cut in self.slices]

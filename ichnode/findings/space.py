@@ -10,9 +10,9 @@ Floats = NDArray[np.float64]
 Values = NDArray[np.float32] | NDArray[np.int16] | NDArray[np.uint16] | NDArray[np.bool_]
 
 
-def places_mm(indices: Floats, geometry: Geometry) -> Floats:
-    """(N, 3) places (LPS, mm) of voxels; ``indices`` (N, 3): slice, row, column. Slices are whole numbers."""
-    origins = geometry.origins_mm[indices[:, 0].astype(np.intp)]
+def places_mm(indices: Floats | NDArray[np.intp], geometry: Geometry) -> Floats:
+    """(N, 3) places (LPS, mm) of voxels; ``indices`` (N, 3): slice, row, column, fractions allowed."""
+    origins = _origins_mm(indices[:, 0], geometry)
     down = indices[:, 1:2] * geometry.row_spacing_mm * geometry.column_cosine
     across = indices[:, 2:3] * geometry.column_spacing_mm * geometry.row_cosine
     return np.asarray(origins + down + across, np.float64)
@@ -28,12 +28,17 @@ def indices_of(places: Floats, geometry: Geometry) -> Floats:
     heights = places @ geometry.normal
     within = (heights >= positions[0] - gaps[0] / 2) & (heights <= positions[-1] + gaps[-1] / 2)
     slices = np.interp(heights, positions, np.arange(len(positions)))
-    origins = np.stack([np.interp(slices, np.arange(len(positions)), axis) for axis in geometry.origins_mm.T], axis=1)
-    ways = places - origins
+    ways = places - _origins_mm(slices, geometry)
     rows = ways @ geometry.column_cosine / geometry.row_spacing_mm
     columns = ways @ geometry.row_cosine / geometry.column_spacing_mm
     found = np.stack([slices, rows, columns], axis=1)
     return np.where(within[:, None], found, -1.0)
+
+
+def _origins_mm(slices: Floats | NDArray[np.intp], geometry: Geometry) -> Floats:
+    """(N, 3) first voxels of ``slices`` (N,), evenly from one to the next in between."""
+    order = np.arange(len(geometry.origins_mm))
+    return np.stack([np.interp(slices, order, axis) for axis in geometry.origins_mm.T], axis=1)
 
 
 def sampled(values: Values, geometry: Geometry, places: Floats, *, fill: float, order: int = 1) -> NDArray[np.float32]:
