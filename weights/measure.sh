@@ -1,7 +1,7 @@
 #!/bin/sh
 # Measure the shipped weights on every cohort, through the node's own code: sh weights/measure.sh DATA WORK [OPTION...]
 # DATA holds phe-sich and dicom. WORK takes the cohorts, the phantoms (made once, an hour of one core), the pages, and a
-# copy of the weights whose expansion head learns an invented rule (once, some twenty minutes of two cores).
+# copy of the weights whose expansion head learns an invented rule (once, an hour of one core).
 # Further options go to the first `ichnode evaluate`, for example --record. Exit code 1 when a bound is not met.
 set -eu
 
