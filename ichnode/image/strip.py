@@ -30,6 +30,8 @@ CLOSING_MM: Final = 6.0  # gaps in the skull of up to twice this are closed
 CORE_MM: Final = 3.0  # bridges from brain to outside of up to twice this are cut
 REGROWTH_MM: Final = 5.0
 MIN_BONY_WAYS: Final = 6  # of the 8 ways in-plane, those that must end at bone
+PIECE_MM2: Final = 25.0  # smaller pieces of a slice are grain of the mask
+BELOW_BRAIN: Final = 0.2  # share of a piece below the widest slice that lies under brain: brain narrows downwards
 MOSTLY_BONE_HU: Final = 70.0  # median of a slice at either end of the brain; a slice full of clot stays below
 BRAIN_ML: Final = (800.0, 2100.0)  # with liquor: a large man's skull holds about 2000
 MAX_OFFSET_MM: Final = 10.0  # between the centres of brain and head above the widest slice
@@ -139,7 +141,7 @@ def _brain(coarse: _Coarse, head: Mask, bone: Mask) -> Mask:
     soft = inside & (coarse.hu > low)
     core = _largest(~coarse.near(~(soft & ~wall), CORE_MM))
     grown = coarse.near(core, REGROWTH_MM) & soft & (coarse.hu < high)
-    return _without_bony_ends(coarse, _filled(grown | core))
+    return _without_neck(coarse, _without_bony_ends(coarse, _filled(grown | core)))
 
 
 def _without_bony_ends(coarse: _Coarse, brain: Mask) -> Mask:
@@ -151,6 +153,24 @@ def _without_bony_ends(coarse: _Coarse, brain: Mask) -> Mask:
             if not brain[k].any() or np.median(coarse.hu[k][brain[k]]) <= MOSTLY_BONE_HU:
                 break
             brain[k] = False
+    return brain
+
+
+def _without_neck(coarse: _Coarse, brain: Mask) -> Mask:
+    """The mask less the pieces below its widest slice that have no brain above them.
+
+    Muscle between the bones of the face and the neck hangs on brain through gaps of the skull base; over it lies bone.
+    """
+    brain = brain.copy()
+    upwards = brain if coarse.ascending else brain[::-1]
+    piece = PIECE_MM2 / (coarse.pixel_mm[0] * coarse.pixel_mm[1])
+    for k in range(int(upwards.sum(axis=(1, 2)).argmax()) - 1, -1, -1):
+        labels, count = ndimage.label(upwards[k])
+        sizes = np.bincount(labels.ravel(), minlength=count + 1)
+        under = np.bincount(labels[upwards[k + 1]], minlength=count + 1)
+        hangs = (sizes >= piece) & (under < BELOW_BRAIN * sizes)
+        hangs[0] = False
+        upwards[k] &= ~hangs[labels]
     return brain
 
 

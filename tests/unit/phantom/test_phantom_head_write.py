@@ -19,12 +19,15 @@ from ichnode.cohort.read import read_case
 from ichnode.cohort.table import read_cohort, write_cohort
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.flags import Flag
+from ichnode.findings.space import places_mm
 from ichnode.image.load import load_series, read_datasets
 from ichnode.image.prepare import PRESETS, prepare
+from ichnode.image.strip import brain_mask
+from ichnode.phantom.anatomy import make_head
 from ichnode.phantom.dicom import images
-from ichnode.phantom.make import make_phantom
+from ichnode.phantom.make import HEAD, make_phantom
 from ichnode.phantom.population import CARD, members, write_population
-from ichnode.phantom.spec import PhantomSpec
+from ichnode.phantom.spec import PhantomSpec, draw_spec
 from ichnode.phantom.vendors import VENDORS
 from ichnode.phantom.write import case_of, ensure_phantom, write_phantom
 
@@ -118,6 +121,21 @@ def test_the_brain_of_a_phantom_is_found():
 
     assert seen.flags == frozenset()
     assert 550 < (seen.values > 0).sum() * 0.875**2 * 0.005 < 1100
+
+
+def test_muscle_below_the_skull_base_is_not_taken_for_brain():
+    spec = draw_spec(1102, bleed_share=0, matrix=256)  # its muscle hangs on the brain through the skull base
+    made = make_phantom(spec)
+    brain, flags = brain_mask(made.volume.hu, made.volume.geometry)
+    pose, geometry = made.baseline.acquisition.pose, made.volume.geometry
+
+    places = places_mm(np.argwhere(brain).astype(np.float64), geometry)
+    head = make_head(np.random.default_rng([spec.seed, HEAD]))
+    outside = ~head.brain_at((places - np.array(pose.shift_mm)) @ pose.turn)
+
+    assert flags == frozenset()
+    weights = geometry.voxel_volumes_ml[np.argwhere(brain)[:, 0]]
+    assert weights[outside].sum() < 0.01 * weights.sum()  # the rim of the coarse grid
 
 
 def test_the_same_specification_gives_the_same_bytes(written, tmp_path):
