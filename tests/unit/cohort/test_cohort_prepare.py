@@ -22,7 +22,7 @@ from ichnode.domain.errors import ConfigError
 from ichnode.image.prepare import PRESETS, window
 
 MIB = 2**20
-CASES = 30  # enough for a run on a quick machine to be cut in its middle
+CASES = 90  # enough for a run on a quick machine to be cut in its middle
 
 
 @pytest.fixture
