@@ -2,49 +2,17 @@
 
 import re
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator
 from pydicom.datadict import keyword_dict, tag_for_keyword
 
+from ichnode.config_values import AETitle, Days, Network, OneLine, Pattern, Port, Seconds, Section, Uid
 from ichnode.domain.flags import Flag
 from ichnode.domain.onset import OnsetMeaning
 from ichnode.domain.outputs import USUAL_KINDS, ObjectKind
 from ichnode.domain.profile import Profile, ScForm, SegForm, SrForm, distinct
-
-
-def _network(value: object) -> IPv4Network | IPv6Network:
-    try:
-        return ip_network(str(value))
-    except ValueError as error:
-        raise ValueError(f"is no address or network in CIDR notation: {error}") from error
-
-
-AETitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]*$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
-Days = Annotated[float, Field(gt=0)]
-Pattern = Annotated[str, Field(min_length=1)]
-Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
-Uid = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)+$", max_length=64)]
-OneLine = Annotated[
-    str, Field(min_length=1, max_length=64, pattern=r"^[ -\[\]-~]*$")
-]  # what a DICOM LO takes, in ASCII
-
-
-class Section(BaseModel):
-    """A table of config.toml: frozen, and strict about its keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Node(Section):

@@ -30,7 +30,8 @@ def _print(now: views.Status, found: list[str]) -> None:
     waiting = sum(now.jobs.get(state, 0) for state in (JobState.QUEUED, JobState.RUNNING))
     oldest = f" (the oldest from {ago(now.oldest_waiting_at)})" if now.oldest_waiting_at else ""
     arriving = now.series.get(SeriesState.RECEIVING, 0)
-    OUT.print(f"{now.instances} images kept, {arriving} series still arriving, {waiting} jobs wait or run{oldest}")
+    jobs = "1 job waits or runs" if waiting == 1 else f"{waiting} jobs wait or run"
+    OUT.print(f"{now.instances} images kept, {arriving} series still arriving, {jobs}{oldest}")
     for name, states in now.deliveries.items():
         parts = [f"{states.get(state, 0)} {word}" for state, word in _DELIVERY_WORDS.items()]
         OUT.print(f"to {name}: " + ", ".join(parts), markup=False)

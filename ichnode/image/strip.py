@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
+from ichnode.domain.enclosed import bony_ways
 from ichnode.domain.errors import Rejected
 from ichnode.domain.flags import Flag
 from ichnode.domain.geometry import Geometry, slice_weights_mm
@@ -137,7 +138,7 @@ def _soft(coarse: _Coarse) -> Mask:
 def _brain(coarse: _Coarse, head: Mask, bone: Mask) -> Mask:
     wall = bone | ~coarse.near(~coarse.near(bone, CLOSING_MM), CLOSING_MM)
     low, high = TISSUE_HU
-    inside = head & (_bony_ways(wall) >= MIN_BONY_WAYS)
+    inside = head & (bony_ways(wall) >= MIN_BONY_WAYS)
     soft = inside & (coarse.hu > low)
     core = _largest(~coarse.near(~(soft & ~wall), CORE_MM))
     grown = coarse.near(core, REGROWTH_MM) & soft & (coarse.hu < high)
@@ -172,25 +173,6 @@ def _without_neck(coarse: _Coarse, brain: Mask) -> Mask:
         hangs[0] = False
         upwards[k] &= ~hangs[labels]
     return brain
-
-
-def _bony_ways(wall: Mask) -> NDArray[np.uint8]:
-    """(Z, Y, X): along how many of the 8 ways in-plane, straight and diagonal, bone is met."""
-    ways = np.zeros(wall.shape, np.uint8)
-    for flip in (slice(None), slice(None, None, -1)):
-        ways[:, :, flip] += np.logical_or.accumulate(wall[:, :, flip], axis=2)
-        for shift in (-1, 0, 1):
-            met = wall[:, flip].copy()
-            for row in range(1, met.shape[1]):
-                met[:, row] |= _shifted(met[:, row - 1], shift)
-            ways[:, flip] += met
-    return ways
-
-
-def _shifted(line: Mask, shift: int) -> Mask:
-    out = np.zeros_like(line)
-    out[:, max(shift, 0) : line.shape[1] + min(shift, 0)] = line[:, max(-shift, 0) : line.shape[1] - max(shift, 0)]
-    return out
 
 
 def _offset_mm(coarse: _Coarse, brain: Mask, head: Mask) -> float:

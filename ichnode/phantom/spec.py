@@ -104,9 +104,8 @@ def draw_spec(
     Raises ConfigError as PhantomSpec does, for ``markers`` that the bleed has no room for, and for what is no share.
     """
     _check_known("marker", markers or (), MARKERS)
-    for name, share in (("heads with a bleed", bleed_share), ("heads that lack a bone flap", craniotomy_share)):
-        if not 0 <= share <= 1:
-            raise ConfigError(f"A share of {share:g} of {name} cannot be.", hint="It lies in 0 to 1.")
+    _check_share("heads with a bleed", bleed_share)
+    _check_share("heads that lack a bone flap", craniotomy_share)
     _check_known("vendor", vendors, VENDORS)
     if not vendors:
         raise ConfigError("No vendor is named.", hint=f"Known: {', '.join(VENDORS)}.")
@@ -154,6 +153,11 @@ def draw_spec(
 def _check_known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
     if unknown := sorted(set(names) - set(known)):
         raise ConfigError(f"There is no {what} {unknown[0]!r}.", hint=f"Known: {', '.join(sorted(known))}.")
+
+
+def _check_share(of_what: str, share: float) -> None:
+    if not 0 <= share <= 1:
+        raise ConfigError(f"A share of {share:g} of {of_what} cannot be.", hint="It lies in 0 to 1.")
 
 
 def _check_room(markers: frozenset[str], volume_ml: float) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ichnode.domain.enclosed import bony_ways
 from ichnode.domain.geometry import slice_weights_mm
 from ichnode.domain.values import Volume
 
@@ -151,23 +152,3 @@ def largest(mask: Mask) -> Mask:
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     return np.asarray(labels == sizes.argmax())
-
-
-def bony_ways(bone: Mask) -> NDArray[np.uint8]:
-    """(Z, Y, X): along how many of the 8 ways in-plane, straight and diagonal, ``bone`` is met."""
-    ways = np.zeros(bone.shape, np.uint8)
-    for flip in (slice(None), slice(None, None, -1)):
-        ways[:, :, flip] += np.logical_or.accumulate(bone[:, :, flip], axis=2)
-        for shift in (-1, 0, 1):
-            met = bone[:, flip].copy()
-            for row in range(1, met.shape[1]):
-                before = met[:, row - 1]
-                met[:, row] |= before if shift == 0 else _shifted(before, shift)
-            ways[:, flip] += met
-    return ways
-
-
-def _shifted(line: Mask, shift: int) -> Mask:
-    out = np.zeros_like(line)
-    out[:, max(shift, 0) : line.shape[1] + min(shift, 0)] = line[:, max(-shift, 0) : line.shape[1] - max(shift, 0)]
-    return out
