@@ -4,7 +4,7 @@ import time
 from typing import Final
 
 from ichnode.cli.context import ago
-from ichnode.config import Config
+from ichnode.config.config import Config
 from ichnode.queue import views
 from ichnode.queue.database import Database
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ichnode.app import analysis_settings, preference_of, rules_of
+from ichnode.app.wire import preference_of, rules_of
+from ichnode.app.work import analysis_settings
 from ichnode.cli.context import OUT, AsJson, Exit, NothingFound, options, print_json
 from ichnode.domain.errors import Rejected
 from ichnode.domain.flags import Flag

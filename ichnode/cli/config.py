@@ -6,8 +6,8 @@ import typer
 from pydantic_core import PydanticUndefined
 
 from ichnode.cli.context import OUT, AsJson, options, print_json
-from ichnode.config import Config, section_of
-from ichnode.config_values import Section
+from ichnode.config.config import Config
+from ichnode.config.values import Section, section_of
 
 app = typer.Typer(help="Check config.toml, or print what may stand in it.", no_args_is_help=True)
 

@@ -14,9 +14,9 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
-from ichnode.app import open_database_of
-from ichnode.config import Config
-from ichnode.config_file import SEARCH, load_config
+from ichnode.app.wire import open_database_of
+from ichnode.config.config import Config
+from ichnode.config.file import SEARCH, load_config
 from ichnode.domain.errors import ConfigError, IchnodeError
 from ichnode.queue.database import Database
 

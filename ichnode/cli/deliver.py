@@ -2,7 +2,7 @@
 
 import typer
 
-from ichnode.app import run_deliver
+from ichnode.app.deliver import run_deliver
 from ichnode.cli.context import options
 from ichnode.cli.services import serve
 

@@ -18,7 +18,7 @@ import typer
 from PIL import Image
 
 from ichnode.cli.context import OUT, Exit
-from ichnode.config_file import load_config
+from ichnode.config.file import load_config
 from ichnode.deliver.classify import Outcome
 from ichnode.deliver.echo import echo
 from ichnode.deliver.send import send

@@ -14,11 +14,11 @@ from typing import Final
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from ichnode.app import MIB, open_database_of, peer_of
+from ichnode.app.wire import MIB, open_database_of, peer_of
 from ichnode.cli.alarms import alarms, read_status
 from ichnode.cli.context import OUT, AsJson, Exit, ago, options, print_json
-from ichnode.config import Config
-from ichnode.config_file import load_config
+from ichnode.config.config import Config
+from ichnode.config.file import load_config
 from ichnode.deliver.echo import echo
 from ichnode.domain.errors import IchnodeError
 from ichnode.domain.outputs import Peer

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ichnode.app import peer_of
+from ichnode.app.wire import peer_of
 from ichnode.cli.context import OUT, AsJson, Exit, options, print_json
 from ichnode.cli.peer import CalledAE, CallingAE, parse_peer
 from ichnode.deliver.echo import echo as echo_peer

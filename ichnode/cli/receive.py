@@ -2,7 +2,7 @@
 
 import typer
 
-from ichnode.app import run_receive
+from ichnode.app.receive import run_receive
 from ichnode.cli.context import options
 from ichnode.cli.services import serve
 

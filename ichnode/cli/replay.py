@@ -11,10 +11,10 @@ from typing import Annotated, Any, Final
 import typer
 from rich.progress import Progress, track
 
-from ichnode.app import peer_of, preference_of, rules_of, sweep_settings
+from ichnode.app.wire import peer_of, preference_of, rules_of, sweep_settings
 from ichnode.cli.context import ERR, OUT, AsJson, Exit, NothingFound, options, print_json, queue
 from ichnode.cli.take_in import REPLAY_AE, take_folder, take_from_pacs
-from ichnode.config import Config
+from ichnode.config.config import Config
 from ichnode.deliver.pull import StudyQuery, find_studies
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.states import Decision, JobState

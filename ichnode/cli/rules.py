@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ichnode.app import preference_of, rules_of
+from ichnode.app.wire import preference_of, rules_of
 from ichnode.cli.context import OUT, AsJson, Exit, NothingFound, options, print_json
 from ichnode.domain.states import Decision
 from ichnode.receive.scan import scan

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ichnode.app import open_database_of
+from ichnode.app.wire import open_database_of
 from ichnode.cli.context import Exit, options
 from ichnode.service import Watchdog, notify, set_up_logging, stop_on_signals
 from ichnode.supervise import supervise

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from threading import Event
 from typing import Final
 
-from ichnode.config import Config
+from ichnode.config.config import Config
 from ichnode.service import Watchdog, notify, set_up_logging, stop_on_signals
 
 log: Final = logging.getLogger(__name__)

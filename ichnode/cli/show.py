@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from pydicom import dcmread
 
-from ichnode.app import store_of
+from ichnode.app.wire import store_of
 from ichnode.cli.context import OUT, AsJson, Exit, NothingFound, clock, options, print_json, queue
 from ichnode.cli.figures import told
 from ichnode.domain.outputs import ObjectKind

@@ -6,8 +6,9 @@ from typing import Final
 
 from pynetdicom import build_context, evt
 
-from ichnode.app import MIB, peer_of, store_of
-from ichnode.config import Config, PacsSection
+from ichnode.app.wire import MIB, peer_of, store_of
+from ichnode.config.config import Config
+from ichnode.config.remotes import PacsSection
 from ichnode.deliver.pull import find_series, get, move
 from ichnode.domain.errors import Retryable
 from ichnode.queue.database import Database

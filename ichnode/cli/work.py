@@ -2,7 +2,7 @@
 
 import typer
 
-from ichnode.app import run_work
+from ichnode.app.work import run_work
 from ichnode.cli.context import options
 from ichnode.cli.services import serve
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ichnode import analyse, app
 from ichnode.cli.main import main
-from ichnode.config import Config
+from ichnode.config.config import Config
 from ichnode.demo.bleed import Bleed, blood_share
 from ichnode.domain.values import ModelIdentity, NetworkInput, Prediction
 from ichnode.model.weights import read_card
@@ -43,7 +43,7 @@ class PerfectRuntime:
 
 
 def open_child(runtime: type[PerfectRuntime], config: Config) -> tuple[str, Perform]:
-    """As ``ichnode.app.open_child``, with ``runtime`` in the network's place; its threshold is one half."""
+    """As ``ichnode.app.work.open_child``, with ``runtime`` in the network's place; its threshold is one half."""
     card = read_card(config.work.weights).model_copy(update={"threshold": 0.5})
     network = analyse.Network(runtime=runtime(config.node.state_dir / "truth.json"), card=card)
     analyse.open_network = lambda _weights, _settings: network

@@ -14,10 +14,10 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import CTImageStorage, Verification
 
-from ichnode.app import open_database_of
+from ichnode.app.wire import open_database_of
 from ichnode.cli import context
 from ichnode.cli.main import main
-from ichnode.config_file import load_config
+from ichnode.config.file import load_config
 from ichnode.domain.facts import InstanceFacts
 from ichnode.domain.outputs import ObjectKind, OutputFile
 from ichnode.domain.states import Decision, JobState

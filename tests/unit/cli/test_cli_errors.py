@@ -9,7 +9,7 @@ import pytest
 from ichnode import __version__
 from ichnode.cli import alarms
 from ichnode.cli.context import EXIT_MEANING, Exit
-from ichnode.config_file import load_config
+from ichnode.config.file import load_config
 
 HEAD = Path(__file__).parents[3] / "ichnode/demo/head-ct"
 

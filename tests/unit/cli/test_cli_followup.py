@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from ichnode.app import open_database_of
+from ichnode.app.wire import open_database_of
 from ichnode.cli.context import Exit
-from ichnode.config_file import load_config
+from ichnode.config.file import load_config
 from ichnode.domain.figures import Figures
 from ichnode.domain.states import JobState
 from ichnode.queue.followups import Comparison

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from ichnode.app import open_database_of
+from ichnode.app.wire import open_database_of
 from ichnode.cli import replay as verb
 from ichnode.cli.context import Exit
-from ichnode.config_file import load_config
+from ichnode.config.file import load_config
 from ichnode.domain.facts import InstanceFacts
 from ichnode.domain.states import Decision, JobState
 from ichnode.queue import outbox

@@ -5,9 +5,9 @@ from datetime import datetime
 import pytest
 from pydicom import Dataset
 
-from ichnode.app import open_database_of, store_of
+from ichnode.app.wire import open_database_of, store_of
 from ichnode.cli.context import Exit
-from ichnode.config_file import load_config
+from ichnode.config.file import load_config
 from ichnode.domain.figures import Figures
 from ichnode.domain.outputs import ObjectKind
 from ichnode.domain.states import JobState

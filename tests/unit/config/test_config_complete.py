@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ichnode.app import rules_of
+from ichnode.app.wire import rules_of
 from ichnode.cli.config import reference_page
 from ichnode.cli.main import app, main
-from ichnode.config import Config, section_of
-from ichnode.config_file import load_config
-from ichnode.config_values import Section
+from ichnode.config.config import Config
+from ichnode.config.file import load_config
+from ichnode.config.values import Section, section_of
 from ichnode.receive.rules import DEFAULT_RULES
 
 CHECKOUT = Path(__file__).parents[3]

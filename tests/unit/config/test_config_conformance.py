@@ -14,7 +14,7 @@ from pynetdicom.sop_class import (
 )
 
 from ichnode import __version__
-from ichnode.config import Receive
+from ichnode.config.receiving import Receive
 from ichnode.deliver.classify import MEANINGS, Outcome
 from ichnode.deliver.parcel import INTERCHANGEABLE
 from ichnode.deliver.send import NAMES

@@ -9,7 +9,8 @@ import pytest
 import typer
 
 from ichnode.cli.main import app
-from ichnode.config import Config, section_of
+from ichnode.config.config import Config
+from ichnode.config.values import section_of
 from ichnode.domain.identity import MANUFACTURER
 
 CHECKOUT = Path(__file__).parents[3]

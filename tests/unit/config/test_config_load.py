@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ichnode.config_file import load_config
+from ichnode.config.file import load_config
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.outputs import ObjectKind
 from ichnode.domain.profile import USUAL, ScForm, SegForm

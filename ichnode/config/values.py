@@ -1,7 +1,7 @@
 """The kinds of value in config.toml, and what all its tables have in common."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -29,3 +29,14 @@ class Section(BaseModel):
     """A table of config.toml: frozen, and strict about its keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def section_of(section: type[Section], key: str) -> type[Section]:
+    """The section class behind a key, through tuples and optionals; the class itself for a plain value."""
+    seen = [section.model_fields[key].annotation]
+    while seen:
+        kind: Any = seen.pop()
+        if isinstance(kind, type) and issubclass(kind, Section):
+            return kind
+        seen.extend(getattr(kind, "__args__", ()))
+    return section

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from ichnode.config import Config, section_of
+from ichnode.config.config import Config
+from ichnode.config.values import section_of
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.onset import OnsetRule
 from ichnode.receive.rules import Rule

@@ -1,0 +1,104 @@
+"""What the rooms are given of the configuration, each in its own words."""
+
+from typing import Final
+
+from ichnode.config.config import Config
+from ichnode.config.remotes import Remote
+from ichnode.deliver.backoff import Backoff
+from ichnode.deliver.loop import Destination
+from ichnode.deliver.parcel import INTERCHANGEABLE
+from ichnode.domain.errors import ConfigError
+from ichnode.domain.outputs import Peer
+from ichnode.queue.database import Database, open_database
+from ichnode.receive.allow import AllowedPeer
+from ichnode.receive.complete import Limits as SettleLimits
+from ichnode.receive.rules import DEFAULT_RULES, Rule
+from ichnode.receive.scp import ScpSettings
+from ichnode.receive.select import Preference
+from ichnode.receive.settle import SweepSettings
+from ichnode.store.layout import Store
+
+MIB: Final = 2**20
+
+
+def store_of(config: Config) -> Store:
+    """The store in the state folder, its folders made. Raises ConfigError when they cannot be."""
+    store = Store(root=config.node.state_dir)
+    try:
+        store.make_folders()
+    except OSError as error:
+        hint = "Make node.state_dir writable for this user, or run as the user of the service."
+        raise ConfigError(f"The state folder {store.root} cannot be used: {error.strerror}.", hint=hint) from error
+    return store
+
+
+def open_database_of(config: Config) -> Database:
+    """The queue of this node. Raises ConfigError when its folder cannot be used."""
+    return open_database(store_of(config).root / "queue.sqlite")
+
+
+def peer_of(config: Config, remote: Remote) -> Peer:
+    """A destination or PACS as the rooms know it."""
+    return Peer(
+        name=remote.name,
+        host=remote.host,
+        port=remote.port,
+        ae_title=remote.ae_title,
+        calling_ae_title=config.node.ae_title,
+    )
+
+
+def destinations_of(config: Config) -> list[Destination]:
+    """Where results go."""
+    return [
+        Destination(
+            peer=peer_of(config, d),
+            objects=frozenset(d.objects),
+            profile=d.profile.name,
+            not_analysed=d.not_analysed,
+            transfer_syntaxes=INTERCHANGEABLE if d.implicit_vr else INTERCHANGEABLE[:1],
+            backoff=Backoff(first_s=d.first_retry_s, max_s=max(d.first_retry_s, d.max_retry_s)),
+        )
+        for d in config.destination
+    ]
+
+
+def rules_of(config: Config) -> tuple[Rule, ...]:
+    """The rules of the configuration; the default ones where it has none."""
+    if config.rule is None:
+        return DEFAULT_RULES
+    return tuple(Rule(**rule.model_dump()) for rule in config.rule)
+
+
+def preference_of(config: Config) -> Preference:
+    """Which of several candidates is the best."""
+    incomplete = config.series.incomplete == "analyse"
+    return Preference(thickness_mm=config.series.prefer_thickness_mm, analyse_incomplete=incomplete)
+
+
+def sweep_settings(config: Config) -> SweepSettings:
+    """When a series is complete and a study is decided."""
+    return SweepSettings(
+        limits=SettleLimits(quiet_s=config.series.quiet_s, give_up_s=config.series.give_up_s),
+        study_quiet_s=config.series.study_quiet_s,
+        rules=rules_of(config),
+        preference=preference_of(config),
+    )
+
+
+def scp_settings(config: Config) -> ScpSettings:
+    """How the SCP listens."""
+    receive = config.receive
+    return ScpSettings(
+        ae_title=config.node.ae_title,
+        host=receive.host,
+        port=receive.port,
+        allow=tuple(AllowedPeer(ae_title=p.ae_title, network=str(p.network)) for p in receive.peer),
+        floor_bytes=receive.min_free_mb * MIB,
+        accept_also=config.accepted_also,
+        maximum_associations=receive.max_associations,
+        acse_timeout_s=receive.acse_timeout_s,
+        dimse_timeout_s=receive.dimse_timeout_s,
+        network_timeout_s=receive.network_timeout_s,
+        maximum_pdu_bytes=receive.max_pdu_bytes,
+    )
