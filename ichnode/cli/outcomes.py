@@ -8,7 +8,6 @@ from itertools import groupby
 from typing import Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from ichnode.cli.context import OUT, AsJson, Exit, options, print_json, queue
 from ichnode.domain.errors import ConfigError
@@ -69,21 +68,9 @@ def _figures(found: Sequence[Outcome]) -> Iterator[dict[str, Any]]:
 
 
 def _print(found: Sequence[Outcome]) -> None:
-    table = Table("baseline", "follow-up", "after", "mL", "growth", "expanded", "predicted", "weights", box=None)
-    for each in found:
-        percent = "" if each.growth_percent is None else f" ({each.growth_percent:+.0f} %)"
-        table.add_row(
-            each.baseline_study,
-            each.followup_study,
-            f"{each.hours:.1f} h",
-            f"{each.baseline_ml:.1f}",
-            f"{each.growth_ml:+.1f} mL{percent}",
-            "yes" if each.expanded else "no",
-            _predicted(each),
-            each.weights,
-        )
-    if found:
-        OUT.print(table, soft_wrap=True)
+    for each in found:  # two UIDs fill a line: a table would cut them, and a cut UID names no study
+        OUT.print(f"{each.baseline_study} -> {each.followup_study}", soft_wrap=True)
+        OUT.print(f"    {_told(each)}", markup=False, soft_wrap=True)
     one = counted(found)
     share = f", {sum(each.expanded for each in one)} expanded" if one else ""
     OUT.print(f"{len(found)} follow-ups of {len(one)} studies{share}")
@@ -91,9 +78,17 @@ def _print(found: Sequence[Outcome]) -> None:
         OUT.print(_sentence(figures), markup=False, soft_wrap=True)
 
 
+def _told(each: Outcome) -> str:
+    """One pair of studies on a line: what was there, what came, what had been predicted."""
+    percent = "" if each.growth_percent is None else f" ({each.growth_percent:+.0f} %)"
+    grown = "expanded" if each.expanded else "not expanded"
+    was = f"{each.baseline_ml:.1f} mL, after {each.hours:.1f} h {each.growth_ml:+.1f} mL{percent}: {grown}"
+    return f"{was}; predicted {_predicted(each)} by {each.weights}"
+
+
 def _predicted(each: Outcome) -> str:
     if each.probability is None:
-        return "-"
+        return "nothing"
     return f"{each.probability:.0%}" + ("" if each.trained else " (untrained)")
 
 

@@ -168,6 +168,15 @@ def test_outcomes_show_predicted_beside_observed_with_auc_and_calibration(ichnod
     assert figures["calibration"]["brier"] == pytest.approx((0.01 + 0.36 + 0.25 + 0.04 + 0.01) / 5)
 
 
+def test_outcomes_show_long_uids_whole(ichnode, measure):
+    first, second = (f"1.2.840.113619.2.{'9' * 40}.{number}" for number in (1, 2))
+    measure(f"{first}.1", expansion_probability=0.5, expansion_threshold=0.4, expansion_trained=True)
+    measure(f"{second}.1", at=86400.0, baseline_job_id=1, growth_ml=1.0, expanded=False)
+    said = ichnode("outcomes").out.splitlines()
+    assert said[0] == f"{first} -> {second}"
+    assert said[1] == "    13.4 mL, after 24.0 h +1.0 mL: not expanded; predicted 50% by w 1"
+
+
 def test_growth_is_told_where_the_weights_may_not_speak_of_expansion(ichnode, followed):
     followed(1, None, True)
     said = ichnode("outcomes")
