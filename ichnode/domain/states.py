@@ -1,4 +1,4 @@
-"""The three state machines, each one table; whatever is not in its table is refused."""
+"""The state machines, all in one table; whatever is not in its table is refused."""
 
 from enum import StrEnum
 from typing import Final
@@ -46,10 +46,37 @@ class DeliveryState(StrEnum):
 
     PENDING = "pending"
     SENT = "sent"  # the destination answered success or a warning
+    COMMITTED = "committed"  # it has taken the object into its safekeeping: storage commitment
+    CONFIRMED = "confirmed"  # a query finds the object there
+    UNCOMMITTED = "uncommitted"  # sent, but it neither commits to it nor lists it: a person must look
     DEAD = "dead"  # permanently refused: a person must look
 
 
-_S, _J, _D = SeriesState, JobState, DeliveryState
+class Closing(StrEnum):
+    """What is still to follow after an object was sent; its file is kept until then."""
+
+    NOTHING = "nothing"
+    COMMIT = "commit"  # its destination is asked for storage commitment
+    CONFIRM = "confirm"  # it is looked for by C-FIND
+
+
+class RequestState(StrEnum):
+    """Where one storage commitment request of ours stands."""
+
+    OPEN = "open"  # written down, perhaps sent; a report may come
+    REFUSED = "refused"  # the destination did not take the request
+    OVERDUE = "overdue"  # no report in time: asked again; a late one still counts
+    REPORTED = "reported"
+
+
+class PromiseState(StrEnum):
+    """Where one storage commitment request of a peer to us stands."""
+
+    DUE = "due"  # taken; the report has to go out
+    REPORTED = "reported"
+
+
+_S, _J, _D, _R, _P = SeriesState, JobState, DeliveryState, RequestState, PromiseState
 
 MOVES: Final[frozenset[tuple[StrEnum, StrEnum]]] = frozenset(
     {
@@ -64,7 +91,23 @@ MOVES: Final[frozenset[tuple[StrEnum, StrEnum]]] = frozenset(
         (_D.PENDING, _D.SENT),
         (_D.PENDING, _D.DEAD),
         (_D.DEAD, _D.PENDING),  # by hand: resend
-        (_D.SENT, _D.PENDING),  # by hand: resend
+        (_D.SENT, _D.PENDING),  # by hand: resend; or the destination says that it has not got it
+        (_D.SENT, _D.COMMITTED),
+        (_D.SENT, _D.CONFIRMED),
+        (_D.SENT, _D.UNCOMMITTED),
+        (_D.UNCOMMITTED, _D.COMMITTED),  # a late report
+        (_D.UNCOMMITTED, _D.CONFIRMED),
+        (_D.UNCOMMITTED, _D.SENT),  # the configuration asks for no more
+        (_D.UNCOMMITTED, _D.PENDING),  # by hand: resend
+        (_D.COMMITTED, _D.PENDING),  # by hand: resend
+        (_D.CONFIRMED, _D.PENDING),  # by hand: resend
+        (_R.OPEN, _R.REPORTED),
+        (_R.OPEN, _R.REFUSED),
+        (_R.OPEN, _R.OVERDUE),
+        (_R.OVERDUE, _R.REPORTED),
+        (_R.REFUSED, _R.REPORTED),  # its answer was lost or wrong: the report is what counts
+        (_P.DUE, _P.REPORTED),
+        (_P.REPORTED, _P.DUE),  # asked for once more: the peer lost the report
     }
 )
 

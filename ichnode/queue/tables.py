@@ -159,8 +159,74 @@ DELIVERIES: Final = Table(
     Column("status", Integer),  # the DIMSE status that the destination answered last
     Column("reason", Text, nullable=False, default=""),
     Column("updated_at", Float, nullable=False),
+    Column("closing", String(8), nullable=False, server_default="nothing"),  # what follows after it was sent
+    Column("ask_at", Float),  # when that is due
+    Column("asks", Integer, nullable=False, server_default="0"),  # how often it was tried in vain
+    Column("refusals", Integer, nullable=False, server_default="0"),  # how often the destination said it has it not
     UniqueConstraint("output_id", "destination"),
     Index("ix_deliveries_due", "destination", "state", "next_at"),
+)
+
+COMMITMENTS: Final = Table(  # storage commitment requests that we send: a row before each request
+    "commitments",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("transaction_uid", String(64), nullable=False, unique=True),
+    Column("destination", String(64), nullable=False),
+    Column("ae_title", String(16), nullable=False),  # who may report it
+    Column("state", String(16), nullable=False),
+    Column("asked_at", Float, nullable=False),
+    Column("deadline", Float, nullable=False),
+    Column("reported_at", Float),
+    Index("ix_commitments_due", "destination", "state", "deadline"),
+)
+
+COMMITMENT_ITEMS: Final = Table(
+    "commitment_items",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("commitment_id", ForeignKey("commitments.id"), nullable=False, index=True),
+    Column("delivery_id", ForeignKey("deliveries.id"), nullable=False, index=True),
+    Column("reported", Boolean, nullable=False, default=False),
+    Column("failure_reason", Integer),  # (0008,1197); NULL once reported: committed
+)
+
+PROMISES: Final = Table(  # storage commitment requests of others to us: a row before the answer
+    "promises",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("transaction_uid", String(64), nullable=False),
+    Column("calling_ae", String(16), nullable=False, index=True),
+    Column("address", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("asked_at", Float, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_at", Float, nullable=False),
+    Column("reported_at", Float),
+    Column("reason", Text, nullable=False, default=""),  # why the report could not be delivered
+    UniqueConstraint("transaction_uid", "calling_ae"),
+)
+
+PROMISE_ITEMS: Final = Table(
+    "promise_items",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("promise_id", ForeignKey("promises.id"), nullable=False, index=True),
+    Column("sop_class_uid", String(64), nullable=False),
+    Column("sop_instance_uid", String(64), nullable=False),
+    Column("failure_reason", Integer),  # as last reported; NULL: committed, or not judged yet
+)
+
+ABILITIES: Final = Table(  # what was learnt of a destination by asking it
+    "abilities",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("destination", String(64), nullable=False, unique=True),
+    Column("place", Text, nullable=False),  # host, port and titles that it is learnt of: a change is another PACS
+    Column("commits", Boolean, nullable=False),
+    Column("reports", Integer, nullable=False, default=0),  # how many it has sent
+    Column("at", Float, nullable=False),
+    Column("reason", Text, nullable=False, default=""),
 )
 
 AUDIT: Final = Table(  # one row a transition, written in the same transaction
