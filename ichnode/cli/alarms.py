@@ -21,6 +21,7 @@ def alarms(now: views.Status, config: Config) -> list[str]:
     """A sentence an alarm: failures, refusals, quarantine, the node's own, and what nobody takes."""
     texts = [f"job {job['id']} failed: {job['reason']}" for job in now.failed]
     texts += [f"{d['kind']} of job {d['job_id']} is dead at {d['destination']}: {d['reason']}" for d in now.dead]
+    texts += [f"{d['kind']} of job {d['job_id']} at {d['destination']}: {d['reason']}" for d in now.uncommitted]
     texts += [f"in quarantine, {ago(q['at'])}: {q['reason']} ({q['path']})" for q in now.quarantined]
     texts += [f"{ago(entry.at)}: {entry.text}" for entry in now.node]
     configured = {destination.name for destination in config.destination}

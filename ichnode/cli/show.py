@@ -12,7 +12,7 @@ from ichnode.app.wire import store_of
 from ichnode.cli.context import OUT, AsJson, Exit, NothingFound, clock, options, print_json, queue
 from ichnode.cli.figures import told
 from ichnode.domain.outputs import ObjectKind
-from ichnode.domain.states import DeliveryState
+from ichnode.domain.states import Closing, DeliveryState
 from ichnode.queue import views
 from ichnode.report.reading import Reading, read
 from ichnode.report.text import as_html, as_text
@@ -80,6 +80,10 @@ def _delivery(row: dict[str, Any]) -> str:
     text = f"{row['destination']} {row['state']}"
     if row["state"] == DeliveryState.PENDING and row["attempts"]:
         text += f" ({row['reason']}; next try {clock(row['next_at'])})"
+    elif row["closing"] != Closing.NOTHING:
+        why = f"{row['reason']}; " if row["reason"] else ""
+        done = "committed" if row["closing"] == Closing.COMMIT else "confirmed"
+        text += f" ({why}to be {done}, next asked {clock(row['ask_at'])})"
     return text
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from ichnode.cli.alarms import alarms, read_status
 from ichnode.cli.context import OUT, AsJson, Exit, ago, options, print_json, queue
-from ichnode.domain.states import DeliveryState, JobState, SeriesState
+from ichnode.domain.states import Closing, DeliveryState, JobState, SeriesState
 from ichnode.queue import views
 
 
@@ -33,8 +33,13 @@ def _print(now: views.Status, found: list[str]) -> None:
     jobs = "1 job waits or runs" if waiting == 1 else f"{waiting} jobs wait or run"
     OUT.print(f"{now.instances} images kept, {arriving} series still arriving, {jobs}{oldest}")
     for name, states in now.deliveries.items():
-        parts = [f"{states.get(state, 0)} {word}" for state, word in _DELIVERY_WORDS.items()]
-        OUT.print(f"to {name}: " + ", ".join(parts), markup=False)
+        always = (DeliveryState.PENDING, DeliveryState.SENT, DeliveryState.DEAD)
+        parts = [f"{states.get(s, 0)} {word}" for s, word in _DELIVERY_WORDS.items() if s in always or states.get(s)]
+        parts += [f"{count} to be {_AWAITED_WORDS[what]}" for what, count in now.awaited.get(name, {}).items()]
+        OUT.print(f"to {name}: " + ", ".join(parts), markup=False, soft_wrap=True)
+        known = now.abilities.get(name)
+        if known is not None and not known["commits"]:
+            OUT.print(f"  no storage commitment, {ago(known['at'])}: {known['reason']}", markup=False, soft_wrap=True)
     for text in found[:MOST_ALARMS]:
         OUT.print(f"ALARM  {text}", style="bold red", markup=False, soft_wrap=True)
     if len(found) > MOST_ALARMS:
@@ -54,8 +59,12 @@ _SERIES_WORDS: Final[Mapping[str, str]] = {
     SeriesState.RECEIVING: "arriving",
     SeriesState.SETTLED: "complete",  # and waits for the other series of its study
 }
+_AWAITED_WORDS: Final[Mapping[str, str]] = {Closing.COMMIT: "committed", Closing.CONFIRM: "confirmed"}
 _DELIVERY_WORDS: Final = {
     DeliveryState.PENDING: "to go",
     DeliveryState.SENT: "delivered",
+    DeliveryState.COMMITTED: "committed",
+    DeliveryState.CONFIRMED: "confirmed",
+    DeliveryState.UNCOMMITTED: "not committed",
     DeliveryState.DEAD: "refused for good",
 }

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from ichnode.config.values import AETitle, Port, Seconds, Section
+from ichnode.domain.commitment import Commitment
 from ichnode.domain.outputs import USUAL_KINDS, ObjectKind
 from ichnode.domain.profile import Profile, ScForm, SegForm, SrForm
 
@@ -33,10 +34,24 @@ class DestinationSection(Remote):
     first_retry_s: Seconds = Field(30, description="Wait after the first failure; doubles each time, with jitter.")
     max_retry_s: Seconds = Field(3600, description="Longest wait between tries. Tries never end by themselves.")
 
+    commitment: Commitment = Field(
+        Commitment.AUTO,
+        description="Ask for storage commitment: `auto` where it offers it, `ask` always (else an alarm), `no` never.",
+    )
+    commitment_wait_s: Seconds = Field(
+        3600, description="Wait for its report; then it is asked again, and waited for twice as long each time."
+    )
+    confirm: bool = Field(False, description="Look for the objects by C-FIND where there is no storage commitment.")
+    confirm_from: str = Field("", description="Name of a `[[pacs]]` that is asked instead of the destination itself.")
+
     @property
     def profile(self) -> Profile:
         """The forms of what it takes."""
         return Profile(seg=self.seg, sr=self.sr, sc=self.sc, kinds=frozenset(self.objects))
+
+
+class ModalitySection(Remote):
+    """A peer that asks us for storage commitment: where its reports go. Destinations and PACS need none."""
 
 
 class PacsSection(Remote):

@@ -80,7 +80,7 @@ def find_studies(peer: Peer, query: StudyQuery, *, timeouts: Timeouts | None = N
 
     Source: PS3.4 C.4.1, Study Root.
     """
-    found = _find(peer, _identifier(query), timeouts or Timeouts())
+    found = find(peer, _identifier(query), timeouts or Timeouts())
     return [_study(identifier) for identifier in found if identifier.get("StudyInstanceUID")]
 
 
@@ -92,7 +92,7 @@ def find_series(
     identifier.QueryRetrieveLevel = "SERIES"
     identifier.SeriesInstanceUID = ""
     identifier.Modality = modality
-    found = _find(peer, identifier, timeouts or Timeouts())
+    found = find(peer, identifier, timeouts or Timeouts())
     # Not every PACS matches by modality: look again.
     return [str(series.SeriesInstanceUID) for series in found if series.get("Modality", modality) == modality]
 
@@ -107,7 +107,7 @@ def series_counts(peer: Peer, study_instance_uid: str, timeouts: Timeouts) -> di
     identifier.QueryRetrieveLevel = "SERIES"
     identifier.SeriesInstanceUID = ""
     identifier.NumberOfSeriesRelatedInstances = ""
-    found = _find(peer, identifier, timeouts, most=MOST_SERIES, within_s=timeouts.dimse_s)
+    found = find(peer, identifier, timeouts, most=MOST_SERIES, within_s=timeouts.dimse_s)
     counts: dict[str, int] = {}
     for series in found:
         try:
@@ -117,9 +117,11 @@ def series_counts(peer: Peer, study_instance_uid: str, timeouts: Timeouts) -> di
     return counts
 
 
-def _find(
+def find(
     peer: Peer, query: Dataset, timeouts: Timeouts, *, most: float = math.inf, within_s: float = math.inf
 ) -> list[Dataset]:
+    """All answers to a query. Raises Retryable when it could not be asked to the end, answered with more than ``most``
+    or for longer than ``within_s``. Source: PS3.4 C.4.1, Study Root."""
     model = StudyRootQueryRetrieveInformationModelFind
     found: list[Dataset] = []
     with associate(peer, [build_context(model)], timeouts) as association:

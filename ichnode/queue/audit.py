@@ -16,6 +16,8 @@ class Entity(StrEnum):
     SERIES = "series"
     JOB = "job"
     DELIVERY = "delivery"
+    COMMITMENT = "commitment"  # a request of ours to a destination
+    PROMISE = "promise"  # a request of a peer to us
     NODE = "node"  # the node itself: reconciliation, retention, dropped objects; entity_id is 0
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, Row, RowMapping, insert, select, update
 
 from ichnode.domain.outputs import USUAL_PROFILE, ObjectKind, OutputFile
-from ichnode.domain.states import DeliveryState, check_move
+from ichnode.domain.states import Closing, DeliveryState, check_move
 from ichnode.queue.audit import Entity, note
 from ichnode.queue.database import Database, inserted_id
 from ichnode.queue.tables import DELIVERIES, JOBS, OUTPUTS, SERIES
@@ -96,9 +96,12 @@ def next_due_at(db: Database, destination: str) -> float | None:
         return connection.execute(query.order_by(DELIVERIES.c.next_at).limit(1)).scalar()
 
 
-def sent(db: Database, delivery_id: int, *, status: int, now: float) -> None:
-    """The destination answered success or a warning."""
-    _update(db, delivery_id, DeliveryState.SENT, {"status": status, "reason": ""}, f"status 0x{status:04X}", now)
+def sent(
+    db: Database, delivery_id: int, *, status: int, now: float, closing: Closing = Closing.NOTHING, ask_at: float = 0.0
+) -> None:
+    """The destination answered success or a warning. ``closing`` is what is to follow, from ``ask_at`` on."""
+    values = {"status": status, "reason": "", "closing": closing, "ask_at": ask_at}
+    _update(db, delivery_id, DeliveryState.SENT, values, f"status 0x{status:04X}", now)
 
 
 def again(
@@ -132,11 +135,12 @@ def resend(
     query = query.where(OUTPUTS.c.purged_at.is_(None))
     if destination is not None:
         query = query.where(DELIVERIES.c.destination == destination)
-    states = [DeliveryState.DEAD] if only_dead else [DeliveryState.DEAD, DeliveryState.SENT]
+    states = [DeliveryState.DEAD] if only_dead else [state for state in DeliveryState if state != DeliveryState.PENDING]
     with db.write() as connection:
         rows = connection.execute(query.where(DELIVERIES.c.state.in_(states))).all()
         for delivery_id, state in rows:
             values = {"state": DeliveryState.PENDING, "next_at": now, "attempts": 0, "updated_at": now}
+            values |= {"closing": Closing.NOTHING, "asks": 0, "refusals": 0}
             connection.execute(update(DELIVERIES).where(DELIVERIES.c.id == delivery_id).values(values))
             new = DeliveryState.PENDING
             note(connection, Entity.DELIVERY, delivery_id, now=now, old=state, new=new, text="asked for by hand")

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Column, CompoundSelect, Connection, Table, func, select, union, union_all, update
 from sqlalchemy.sql import literal
 
-from ichnode.domain.states import Decision, DeliveryState, JobState, SeriesState
+from ichnode.domain.states import Closing, Decision, DeliveryState, JobState, SeriesState
 from ichnode.queue.audit import Entity, note
 from ichnode.queue.database import Database
 from ichnode.queue.tables import DELIVERIES, INSTANCES, JOBS, OUTPUTS, QUARANTINE, SERIES
@@ -17,7 +17,7 @@ from ichnode.queue.tables import DELIVERIES, INSTANCES, JOBS, OUTPUTS, QUARANTIN
 class Ended(StrEnum):
     """How a series ended, which decides how long its files are kept."""
 
-    DELIVERED = "delivered"  # analysed, and every destination has every object
+    DELIVERED = "delivered"  # analysed, and every destination has every object, as surely as it tells
     SKIPPED = "skipped"  # not analysed, and every destination that wants to know knows why
     FAILED = "failed"  # its last analysis failed
 
@@ -62,13 +62,14 @@ class KnownFile:
 
 _TABLES: Final = {FileKind.INSTANCE: INSTANCES, FileKind.OUTPUT: OUTPUTS, FileKind.QUARANTINE: QUARANTINE}
 _BUSY_JOBS: Final = [JobState.QUEUED, JobState.RUNNING]
-_UNDELIVERED: Final = [DeliveryState.PENDING, DeliveryState.DEAD]
+_UNDELIVERED: Final = [DeliveryState.PENDING, DeliveryState.UNCOMMITTED, DeliveryState.DEAD]
 
 
 def expendable(db: Database, ended: Ended, *, ended_before: float, limit: int) -> list[Expendable]:
     """Series that ended so before then, oldest first: every revision decided, every job over, every delivery made.
 
-    What was not delivered is never in the list; nor is a result that no destination was there for.
+    What was not delivered is never in the list, nor what is still to be committed to or confirmed; nor is a result
+    that no destination was there for.
     """
     uid = SERIES.c.series_instance_uid
     ended_at = func.max(JOBS.c.finished_at)
@@ -120,7 +121,9 @@ def _held() -> CompoundSelect[Any]:
         select(uid).where(SERIES.c.state == SeriesState.RECEIVING),
         select(uid).where(SERIES.c.state == SeriesState.SETTLED, SERIES.c.decision == Decision.PENDING),
         jobs.where(JOBS.c.state.in_(_BUSY_JOBS)),
-        outputs.join(DELIVERIES, DELIVERIES.c.output_id == OUTPUTS.c.id).where(DELIVERIES.c.state.in_(_UNDELIVERED)),
+        outputs.join(DELIVERIES, DELIVERIES.c.output_id == OUTPUTS.c.id).where(
+            DELIVERIES.c.state.in_(_UNDELIVERED) | (DELIVERIES.c.closing != Closing.NOTHING)
+        ),
         outputs.where(JOBS.c.state == JobState.DONE, SERIES.c.state != SeriesState.SUPERSEDED, ~delivered.exists()),
     )
 

@@ -7,11 +7,11 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Table, false, func, or_, select
 
 from ichnode.domain.outputs import ObjectKind, Reference
-from ichnode.domain.states import DeliveryState, JobState
+from ichnode.domain.states import Closing, DeliveryState, JobState
 from ichnode.queue.audit import AuditRow, Entity
 from ichnode.queue.database import Database
 from ichnode.queue.results import figures_of
-from ichnode.queue.tables import AUDIT, DELIVERIES, INSTANCES, JOBS, OUTPUTS, QUARANTINE, SERIES
+from ichnode.queue.tables import ABILITIES, AUDIT, DELIVERIES, INSTANCES, JOBS, OUTPUTS, QUARANTINE, SERIES
 
 Row = dict[str, Any]
 WAITING: Final = [JobState.QUEUED, JobState.RUNNING]
@@ -29,8 +29,11 @@ class Status:
     series: dict[str, int]
     jobs: dict[str, int]
     deliveries: dict[str, dict[str, int]]  # destination -> state -> count
+    awaited: dict[str, dict[str, int]]  # destination -> what of it is still awaited -> count
+    abilities: dict[str, Row]  # destination -> what was learnt of it by asking
     quarantined: list[Row]
     dead: list[Row]
+    uncommitted: list[Row]
     failed: list[Row]
     node: list[AuditRow]
     overdue: dict[str, float]  # destination -> since when its oldest object waits
@@ -46,6 +49,11 @@ def status(db: Database, *, since: float, recent: int = 10) -> Status:
         for destination, state, count in connection.execute(select(*group, func.count("*")).group_by(*group)):
             deliveries.setdefault(destination, {})[state] = count
         dead = select(DELIVERIES, OUTPUTS.c.job_id, OUTPUTS.c.kind).join(OUTPUTS)
+        awaited: dict[str, dict[str, int]] = {}
+        asked = (DELIVERIES.c.destination, DELIVERIES.c.closing)
+        open_ends = select(*asked, func.count("*")).where(DELIVERIES.c.closing != Closing.NOTHING).group_by(*asked)
+        for destination, closing, count in connection.execute(open_ends):
+            awaited.setdefault(destination, {})[closing] = count
         later = JOBS.alias()
         mended = select(later.c.id).where(
             later.c.series_id == JOBS.c.series_id, later.c.id > JOBS.c.id, later.c.state == JobState.DONE
@@ -65,8 +73,11 @@ def status(db: Database, *, since: float, recent: int = 10) -> Status:
             series=_counts(connection, SERIES),
             jobs=_counts(connection, JOBS),
             deliveries=deliveries,
+            awaited=awaited,
+            abilities={row["destination"]: row for row in _rows(connection, select(ABILITIES))},
             quarantined=_rows(connection, select(QUARANTINE).where(QUARANTINE.c.purged_at.is_(None))),
             dead=_rows(connection, dead.where(DELIVERIES.c.state == DeliveryState.DEAD)),
+            uncommitted=_rows(connection, dead.where(DELIVERIES.c.state == DeliveryState.UNCOMMITTED)),
             failed=_rows(connection, failed),
             node=_audit(connection, node.order_by(AUDIT.c.id)),
             overdue={row[0]: row[1] for row in connection.execute(overdue)},

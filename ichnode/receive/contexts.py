@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from ichnode.commitment import PUSH_MODEL
+
 VERIFICATION: Final = "1.2.840.10008.1.1"
 CT_CLASSES: Final = (
     "1.2.840.10008.5.1.4.1.1.2",  # CT Image Storage
@@ -13,6 +15,7 @@ ACCEPT_ALSO: Final = (  # what studies carry besides: kept, and listed with the 
     "1.2.840.10008.5.1.4.1.1.66.4",  # Segmentation Storage: our own come back where a PACS forwards whole studies
     "1.2.840.10008.5.1.4.1.1.88.34",  # Comprehensive 3D SR Storage: likewise
 )
+COMMITMENT: Final = PUSH_MODEL  # either role: requests of modalities, reports of destinations
 TRANSFER_SYNTAXES: Final = (  # in the order of preference; nothing lossy
     "1.2.840.10008.1.2.1",  # Explicit VR Little Endian
     "1.2.840.10008.1.2",  # Implicit VR Little Endian

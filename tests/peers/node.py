@@ -24,6 +24,7 @@ from tests.peers.tools import CHECKOUT, wait_until
 
 SERVICES = ("receive", "work", "deliver")
 ENDED = {"done", "rejected", "failed"}
+DELIVERED = {"sent", "committed", "confirmed"}
 
 Settings = dict[str, dict[str, Any]]
 QUICK: Settings = {
@@ -191,7 +192,7 @@ class Node:
             len(rows) >= series
             and all(row["jobs"] and row["decision"] != "pending" for row in rows)
             and all(job["state"] in ENDED for job in jobs)
-            and all(delivery["state"] == "sent" for row in rows for delivery in row["deliveries"])
+            and all(delivery["state"] in DELIVERED for row in rows for delivery in row["deliveries"])
         )
 
     def wait_for(self, study: str, series: int = 1) -> None:

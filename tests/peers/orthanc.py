@@ -33,6 +33,7 @@ class Orthanc:
     folder: Path
     dicom_port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
+    modalities: dict[str, list[Any]] = field(default_factory=dict)  # name -> AE title, host, port: whom it knows
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -49,6 +50,7 @@ class Orthanc:
             "AuthenticationEnabled": False,
             "DicomAlwaysAllowStore": True,
             "DicomAlwaysAllowEcho": True,
+            "DicomModalities": self.modalities,
         }
         config = self.folder / "orthanc.json"
         config.write_text(json.dumps(settings))
@@ -108,6 +110,18 @@ class Orthanc:
     def put(self, file: bytes) -> None:
         """Stores a DICOM file."""
         self._post("/instances", file)
+
+    def delete(self, sop_instance_uid: str) -> None:
+        """Deletes an instance, as a person would."""
+        [found] = [one["ID"] for one in json.loads(self._post("/tools/lookup", sop_instance_uid.encode()))]
+        url = f"http://127.0.0.1:{self.http_port}/instances/{found}"
+        HTTP.open(urllib.request.Request(url, method="DELETE"), timeout=30).close()
+
+    def ask_commitment(self, modality: str, objects: list[tuple[str, str]]) -> str:
+        """As storage commitment SCU asks a modality for (SOP class, SOP instance). Returns the report's place."""
+        dicom = [{"SOPClassUID": sop_class, "SOPInstanceUID": instance} for sop_class, instance in objects]
+        path = f"/modalities/{modality}/storage-commitment"
+        return str(json.loads(self._post(path, json.dumps({"DicomInstances": dicom}).encode()))["Path"])
 
     def of_instance(self, sop_instance_uid: str, what: str) -> bytes:
         """What it has of an instance: its ``file``, or the picture that it shows as ``preview``."""
