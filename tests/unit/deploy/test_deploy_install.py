@@ -49,7 +49,7 @@ def snapshot(root: Path) -> dict[str, tuple[int, str]]:
     return {str(path): (path.stat().st_mtime_ns, path.read_text(encoding="utf-8")) for path in files}
 
 
-@pytest.mark.parametrize("script", ["demo.sh", "install.sh", "python.sh", "test.sh"])
+@pytest.mark.parametrize("script", ["demo.sh", "install.sh", "python.sh", "test.sh", "uninstall.sh"])
 def test_every_script_is_valid_posix_shell(script, deploy, run):
     assert run(["sh", "-n", deploy / script]).stderr == ""
 
@@ -116,6 +116,28 @@ def test_changed_weights_replace_the_old_ones_which_are_kept(install, checkout):
 
     assert (weights / "first" / "card.toml").read_text(encoding="utf-8") == "another card"
     assert len(list(weights.glob("first.*"))) == 1
+
+
+def test_a_removal_takes_program_units_and_the_weights_that_ship(install, checkout, run):
+    root = install()
+
+    run(["sh", checkout / "deploy" / "uninstall.sh"], DESTDIR=str(root))
+
+    assert [path for path in root.rglob("*") if path.is_file()] == [root / "etc/ichnode/config.toml"]
+
+
+def test_a_removal_leaves_what_is_a_sites_own(install, checkout, run):
+    root = install()
+    own = [root / "opt/ichnode/weights/ours/card.toml", root / "etc/systemd/system/ichnode-work@.service.d/gpu.conf"]
+    own += [root / "var/lib/ichnode/queue.sqlite", root / "etc/ichnode/config.toml"]
+    for path in own:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("ours", encoding="utf-8")
+
+    done = run(["sh", checkout / "deploy" / "uninstall.sh"], DESTDIR=str(root))
+
+    assert sorted(path for path in root.rglob("*") if path.is_file()) == sorted(own)
+    assert all(str(path.parent) in done.stderr for path in own)
 
 
 def test_a_missing_python_is_said_in_one_sentence(checkout, tmp_path, run):
