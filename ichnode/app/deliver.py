@@ -5,7 +5,8 @@ from threading import Event
 from typing import Final
 
 from ichnode.app.host import alone, clockwork, database, wait
-from ichnode.app.wire import destinations_of, peer_of, store_of
+from ichnode.app.trail import trail_of
+from ichnode.app.wire import destinations_of, peer_of, reported_to, store_of
 from ichnode.config.config import Config
 from ichnode.deliver.loop import Deliverer
 from ichnode.watch import echo_all
@@ -16,9 +17,9 @@ DELIVER_GRACE_S: Final = 70.0  # for the object in hand: a slow PACS may take it
 def run_deliver(config: Config, stop: Event, *, ready: Callable[[str], None], alive: Callable[[], None]) -> None:
     """The deliverer, until ``stop``."""
     store = store_of(config)
-    with alone(config, "deliver"), database(config) as db:
+    with alone(config, "deliver"), database(config) as db, trail_of(config, db, "deliver").of_service() as trail:
         destinations = destinations_of(config)
-        deliverer = Deliverer(db, destinations, store.root)
+        deliverer = Deliverer(db, destinations, store.root, reported_to=reported_to(config), trail=trail)
         peers = [d.peer for d in destinations] + [peer_of(config, p) for p in config.pacs]
         scheduler = clockwork()
         scheduler.add_job(lambda: echo_all(peers), "interval", seconds=config.schedule.echo_s)

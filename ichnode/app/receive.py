@@ -7,6 +7,7 @@ from threading import Event
 from typing import Final
 
 from ichnode.app.host import alone, clockwork, database, wait
+from ichnode.app.trail import trail_of
 from ichnode.app.wire import MIB, peer_of, scp_settings, store_of, sweep_settings
 from ichnode.config.config import Config
 from ichnode.deliver.association import Timeouts
@@ -28,9 +29,9 @@ COUNT_TIMEOUTS: Final = Timeouts(connect_s=3, acse_s=3, dimse_s=5, network_s=5) 
 def run_receive(config: Config, stop: Event, *, ready: Callable[[str], None], alive: Callable[[], None]) -> None:
     """The receiver, with all that is periodic about what it keeps, until ``stop``."""
     store = store_of(config)
-    with alone(config, "receive"), database(config) as db:
+    with alone(config, "receive"), database(config) as db, trail_of(config, db, "receive").of_service() as trail:
         _reconcile(store, db, min_age_s=0)
-        receiver = Receiver(scp_settings(config), db=db, store=store)
+        receiver = Receiver(scp_settings(config), db=db, store=store, trail=trail)
         settings, count = sweep_settings(config), _counts(config)
         told: set[str] = set()
         hour, minute = config.schedule.reconcile_at.split(":")

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ichnode import __version__
 from ichnode.cli import (
     analyse,
+    audit,
     cohort,
     config,
     deliver,
@@ -92,6 +93,7 @@ app.command("replay", rich_help_panel=OPERATE)(replay.replay)
 app.command("resend", rich_help_panel=OPERATE)(resend.resend)
 app.command("onset", rich_help_panel=OPERATE)(onset.onset)
 app.command("outcomes", rich_help_panel=OPERATE)(outcomes.outcomes)
+app.add_typer(audit.app, name="audit", rich_help_panel=OPERATE)
 app.command("analyse", rich_help_panel=IMAGES)(analyse.analyse)
 app.command("send", rich_help_panel=IMAGES)(send.send)
 app.add_typer(cohort.app, name="cohort", rich_help_panel=TRAINING)

@@ -7,6 +7,7 @@ from ichnode.config.node import Node, Retention, Schedule
 from ichnode.config.receiving import Receive, RuleSection, Series
 from ichnode.config.remotes import DestinationSection, PacsSection
 from ichnode.config.reporting import Report
+from ichnode.config.trail import Audit
 from ichnode.config.values import Section
 from ichnode.domain.profile import Profile, distinct
 
@@ -26,6 +27,7 @@ class Config(Section):
     pacs: tuple[PacsSection, ...] = Field((), description="")
     retention: Retention = Field(Retention(), description="")
     schedule: Schedule = Field(Schedule(), description="")
+    audit: Audit = Field(Audit(), description="")
 
     @property
     def profiles(self) -> tuple[Profile, ...]:

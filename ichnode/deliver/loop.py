@@ -13,6 +13,7 @@ from typing import Final
 from ichnode.deliver.association import Timeouts
 from ichnode.deliver.backoff import Backoff
 from ichnode.deliver.classify import SUCCESS, Outcome
+from ichnode.deliver.dispatch import Dispatch
 from ichnode.deliver.parcel import INTERCHANGEABLE
 from ichnode.deliver.send import Answer, send
 from ichnode.domain.errors import Retryable
@@ -21,6 +22,8 @@ from ichnode.queue import outbox
 from ichnode.queue.database import Database
 from ichnode.queue.outbox import Due, Route
 from ichnode.store.files import sha256_of_file
+from ichnode.trail import events
+from ichnode.trail.trail import OFF, Trail
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +81,7 @@ class Deliverer:
         poll_s: float = 2.0,
         clock: Callable[[], float] = time.time,
         rng: Random | None = None,
+        trail: Trail = OFF,
     ) -> None:
         self._stop = Event()
         rng = rng or Random()
@@ -85,7 +89,7 @@ class Deliverer:
             # A daemon: should a peer hang on after stop's limit, the process may end all the same.
             Thread(
                 target=_serve,
-                args=(db, destination, outputs, poll_s, clock, rng, self._stop),
+                args=(db, destination, outputs, poll_s, clock, rng, self._stop, trail),
                 name=f"deliver-{destination.name}",
                 daemon=True,
             )
@@ -112,7 +116,14 @@ class Deliverer:
 
 
 def deliver_due(
-    db: Database, destination: Destination, outputs: Path, *, clock: Callable[[], float], rng: Random, stop: Event
+    db: Database,
+    destination: Destination,
+    outputs: Path,
+    *,
+    clock: Callable[[], float],
+    rng: Random,
+    stop: Event,
+    trail: Trail = OFF,
 ) -> Round:
     """Sends what is due of one study, records each result right after its answer, and stops at the first failure.
 
@@ -128,6 +139,9 @@ def deliver_due(
             sound[outputs / item.output.path] = item
         else:
             _record(db, destination, item, fault, clock(), rng)
+            if fault.outcome == Outcome.DEAD:
+                trail.write(events.altered, item.study_instance_uid, item.output.sop_instance_uid)
+    dispatch = Dispatch(trail, destination.peer, list(sound.values()))
     answers = send(
         list(sound), destination.peer, timeouts=destination.timeouts, transfer_syntaxes=destination.transfer_syntaxes
     )
@@ -135,8 +149,10 @@ def deliver_due(
     with closing(answers):
         for answer in answers:
             not_before = _record(db, destination, sound[answer.path], answer, clock(), rng)
+            dispatch.answered(sound[answer.path], answer.outcome)
             if answer.outcome in (Outcome.AGAIN, Outcome.UNREACHABLE) or stop.is_set():
                 break
+    dispatch.ended()
     return Round(tried=len(due), not_before=not_before)
 
 
@@ -148,10 +164,11 @@ def _serve(
     clock: Callable[[], float],
     rng: Random,
     stop: Event,
+    trail: Trail,
 ) -> None:
     while not stop.is_set():
         try:
-            turn = deliver_due(db, destination, outputs, clock=clock, rng=rng, stop=stop)
+            turn = deliver_due(db, destination, outputs, clock=clock, rng=rng, stop=stop, trail=trail)
             wait_s = turn.not_before - clock() if turn.not_before else _idle_s(db, destination, turn, poll_s, clock())
         except Exception:
             # What was in hand is still pending, and goes again with the same UIDs.

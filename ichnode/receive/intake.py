@@ -63,12 +63,14 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """The answer. ``series_instance_uid`` is set when the instance now belongs to a series of ours."""
+    """The answer. ``series_instance_uid`` is set when the instance now belongs to a series of ours;
+    ``study_instance_uid`` also when it was put into quarantine."""
 
     status: int
     outcome: Outcome
     why: str = ""
     series_instance_uid: str = ""
+    study_instance_uid: str = ""
 
 
 def take(arrival: Arrival, *, db: Database, store: Store, floor_bytes: int, now: float) -> Taken:
@@ -164,7 +166,8 @@ def _record(instance: NewInstance, db: Database, store: Store, now: float) -> Ta
 
 def _to_quarantine(instance: NewInstance, path: str, reason: str, db: Database, now: float) -> Taken:
     quarantine(db, replace(instance, path=path), reason=reason, now=now)
-    return Taken(status=SUCCESS, outcome=Outcome.QUARANTINED, why=reason)
+    study = instance.study_instance_uid
+    return Taken(status=SUCCESS, outcome=Outcome.QUARANTINED, why=reason, study_instance_uid=study)
 
 
 def _uids(header: Dataset) -> dict[str, str]:
@@ -182,7 +185,8 @@ def _uids(header: Dataset) -> dict[str, str]:
 
 
 def _of_series(instance: NewInstance, outcome: Outcome) -> Taken:
-    return Taken(status=SUCCESS, outcome=outcome, series_instance_uid=instance.series_instance_uid)
+    series, study = instance.series_instance_uid, instance.study_instance_uid
+    return Taken(status=SUCCESS, outcome=outcome, series_instance_uid=series, study_instance_uid=study)
 
 
 def _refused(status: int, why: str) -> Taken:

@@ -19,8 +19,10 @@ from ichnode.queue.series import cut_open_transfers, mark_transfer
 from ichnode.receive.allow import AllowedPeer
 from ichnode.receive.contexts import ACCEPT_ALSO, CT_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from ichnode.receive.intake import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Arrival, Outcome, Taken, take
+from ichnode.receive.reception import Reception
 from ichnode.receive.transfers import Transfers
 from ichnode.store.layout import Store
+from ichnode.trail.trail import OFF, Trail
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +71,18 @@ class Receiver:
     """A listening SCP. It starts when constructed and listens until ``stop``."""
 
     def __init__(
-        self, settings: ScpSettings, *, db: Database, store: Store, clock: Callable[[], float] = time.time
+        self,
+        settings: ScpSettings,
+        *,
+        db: Database,
+        store: Store,
+        clock: Callable[[], float] = time.time,
+        trail: Trail = OFF,
     ) -> None:
         self.transfers = Transfers(is_alive=lambda association: association.is_alive())
         self._settings, self._db, self._store, self._clock = settings, db, store, clock
+        self._trail = trail
+        self._receptions: dict[Any, Reception] = {}
         self._tallies: dict[Any, _Tally] = {}
         self._in_hand: set[Any] = set()
         self._idle = threading.Condition()
@@ -109,6 +119,8 @@ class Receiver:
     def _handlers(self) -> list[tuple[Any, Callable[[Event], Any]]]:
         return [
             (evt.EVT_REQUESTED, self._on_requested),
+            (evt.EVT_ACCEPTED, self._on_accepted),
+            (evt.EVT_REJECTED, self._on_rejected),
             (evt.EVT_C_ECHO, self._on_echo),
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_DIMSE_SENT, self._on_answered),
@@ -130,6 +142,16 @@ class Receiver:
         log.warning("association from %s at %s rejected: %s", title, address, why, extra={"action": "reject"})
         association.acse.send_reject(*reason)
         association.kill()
+        self._trail.associated(title, address, why)
+
+    def _on_accepted(self, event: Event) -> None:
+        self._trail.associated(*_caller(event.assoc))
+
+    def _on_rejected(self, event: Event) -> None:
+        """Pynetdicom's own rejections."""
+        called = event.assoc.requestor.primitive.called_ae_title.strip()
+        why = "too many associations" if called == self._settings.ae_title else "wrong called AE title"
+        self._trail.associated(*_caller(event.assoc), why)
 
     def _on_echo(self, _event: Event) -> int:
         return SUCCESS
@@ -161,7 +183,13 @@ class Receiver:
         uid = taken.series_instance_uid
         if uid and self.transfers.sends(event.assoc, uid):
             mark_transfer(self._db, uid, Transfer.OPEN)
+        self._reception(event.assoc).notes(taken, arrival.sop_class_uid)
         return taken
+
+    def _reception(self, association: Any) -> Reception:
+        if association not in self._receptions:
+            self._receptions[association] = Reception(self._trail, *_caller(association))
+        return self._receptions[association]
 
     def _on_answered(self, event: Event) -> None:
         self._not_in_hand(event.assoc)
@@ -178,6 +206,8 @@ class Receiver:
             for uid, transfer in self.transfers.ends(association, in_order=in_order).items():
                 mark_transfer(self._db, uid, transfer)
             self._report(association, in_order=in_order)
+            if association in self._receptions:
+                self._receptions.pop(association).ended(in_order=in_order)
         except (OSError, SQLAlchemyError) as error:
             log.error("an association's end could not be noted: %s", type(error).__name__, extra={"action": "end"})  # noqa: TRY400
 
@@ -198,6 +228,11 @@ class Receiver:
         with self._idle:
             self._in_hand.discard(association)
             self._idle.notify_all()
+
+
+def _caller(association: Any) -> tuple[str, str]:
+    """Who calls: title and address."""
+    return association.requestor.ae_title.strip(), association.requestor.address
 
 
 def _application_entity(settings: ScpSettings) -> AE:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -20,8 +21,10 @@ from ichnode.queue.results import onset_h
 from ichnode.queue.series import series
 from ichnode.queue.views import earlier_reports
 from ichnode.store.layout import Store
+from ichnode.trail import events
+from ichnode.trail.trail import OFF, Trail
 from ichnode.work.child import Child, ChildDied
-from ichnode.work.task import Broken, Done, OpenPerformer, Task
+from ichnode.work.task import Broken, Done, OpenPerformer, Reply, Task
 
 log = logging.getLogger(__name__)
 POLL_S: Final = 0.5
@@ -54,6 +57,7 @@ class Worker:
     limits: Limits
     stop: Event
     alive: Callable[[], None]
+    trail: Trail = OFF
 
     def run(self, ready: Callable[[str], None]) -> None:
         """Works until ``stop``. ``ready`` is called with the runtime's name once the network is warm.
@@ -120,6 +124,7 @@ class Worker:
             # Why a series is not analysed may quote its header: that stands in the queue, not in the log.
             text = reply.text if reply.state == JobState.DONE else "not analysed"
             log.info(text, extra={"job": lease.job_id, "action": reply.state, "seconds": took})
+            self._tell(lease, reply)
             return
         assert isinstance(reply, Broken)
         state = jobs.retry_or_fail(
@@ -132,6 +137,16 @@ class Worker:
         )
         level = logging.ERROR if state == JobState.FAILED else logging.WARNING
         log.log(level, reply.error, extra={"job": lease.job_id, "action": state, "attempt": lease.attempts})
+        self._tell(lease, reply)
+
+    def _tell(self, lease: Lease, reply: Reply) -> None:
+        """What was used and made, for the audit trail."""
+        row = series(self.db, lease.series_id)
+        used = Counter(instance.sop_class_uid for instance in row.instances)
+        made = Counter(output.sop_class_uid for output in reply.outputs) if isinstance(reply, Done) else None
+        self.trail.write(events.analysed, row.study_instance_uid, used, is_done=made is not None)
+        if made:
+            self.trail.write(events.made, row.study_instance_uid, made)
 
     def _task(self, lease: Lease, compared: Comparison) -> Task:
         row = series(self.db, lease.series_id)
