@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial import ConvexHull, KDTree, QhullError
 from skimage.measure import approximate_polygon, find_contours
 
 from ichnode.domain.geometry import Geometry, Vector
@@ -44,8 +44,7 @@ def bays(region: Mask, geometry: Geometry) -> list[tuple[float, Vector]]:
     A bay lies between two neighbouring corners of the convex hull; its depth is the largest distance from their chord.
     """
     mm = np.array([geometry.row_spacing_mm, geometry.column_spacing_mm])
-    soft = ndimage.gaussian_filter(region.astype(np.float32), ROUNDED_MM / mm)
-    outline = _lines(soft)[0][:-1]
+    outline = _rounded(region, mm)[0][:-1]
     places = outline * mm
     try:
         corners = np.sort(ConvexHull(places).vertices)
@@ -58,6 +57,24 @@ def bays(region: Mask, geometry: Geometry) -> list[tuple[float, Vector]]:
         depth = np.abs(offset[:, 0] * chord[1] - offset[:, 1] * chord[0]).max() / max(np.linalg.norm(chord), 1e-6)
         found.append((float(depth), outline[between]))
     return sorted(found, key=lambda bay: -bay[0])
+
+
+def gap_mm(one: Mask, other: Mask, geometry: Geometry) -> float:
+    """Shortest way between the outlines of two regions (Y, X) of a slice, neither empty, mm.
+
+    Each is rounded for itself, so that it lies between the middles of pixels and a gap of one pixel stays open.
+    """
+    mm = np.array([geometry.row_spacing_mm, geometry.column_spacing_mm])
+    points, others = (
+        np.concatenate([part for line in _rounded(region, mm) for part in (line, (line[1:] + line[:-1]) / 2)]) * mm
+        for region in (one, other)
+    )
+    return float(KDTree(others).query(points)[0].min())
+
+
+def _rounded(region: Mask, mm: Vector) -> list[Vector]:
+    """Contours of ``region`` (Y, X) without the corners of its pixels of ``mm`` (2,), longest first."""
+    return _lines(ndimage.gaussian_filter(region.astype(np.float32), ROUNDED_MM / mm))
 
 
 def _hull(points: Vector) -> Vector:

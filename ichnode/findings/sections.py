@@ -1,8 +1,10 @@
 """The cross-sections of a clot, in which markers are read, and plane geometry in mm on them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from functools import wraps
+from typing import Final, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from ichnode.findings.marker_rules import MarkerRules
 Mask = NDArray[np.bool_]
 Hu = NDArray[np.int16] | NDArray[np.float32]
 Floats = NDArray[np.float32]
+T = TypeVar("T")
 
 RULES: Final = MarkerRules()
 GOES_ON: Final = 0.3  # of a dark part lies under and over clot
@@ -37,7 +40,7 @@ class Slice:
     filled: Mask
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Clot:
     """What every marker is read from: ``mask`` (Z, Y, X) bool on the native ``hu`` (Z, Y, X), and its ``geometry``.
 
@@ -68,12 +71,25 @@ def clot_of(mask: Mask, hu: Hu, geometry: Geometry, rules: MarkerRules = RULES) 
     return Clot(mask=mask, hu=hu, geometry=geometry, rules=rules, slices=slices)
 
 
+def once_a_clot(look: Callable[[Clot], Iterator[T]]) -> Callable[[Clot], tuple[T, ...]]:
+    """What ``look`` finds in a clot, sought once: several markers are read from the same places."""
+    found: WeakKeyDictionary[Clot, tuple[T, ...]] = WeakKeyDictionary()
+
+    @wraps(look)
+    def told(clot: Clot) -> tuple[T, ...]:
+        if clot not in found:
+            found[clot] = tuple(look(clot))
+        return found[clot]
+
+    return told
+
+
 def slices_of(mask: Mask, hu: Hu, geometry: Geometry, rules: MarkerRules) -> Iterator[Slice]:
     """The slices of the clot ``mask`` (Z, Y, X) bool in the native ``hu`` (Z, Y, X), cropped with room for the closing.
 
     ``mask`` must not be empty.
     """
-    room = int(np.ceil(rules.close_mm / min(geometry.row_spacing_mm, geometry.column_spacing_mm))) + 2
+    room = _room_to_close(geometry, rules)
     ends = []
     for axis, margin in ((0, 0), (1, room), (2, room)):
         marked = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
@@ -102,8 +118,31 @@ def distance_mm(mask: Mask, geometry: Geometry) -> NDArray[np.float64]:
     """Distance (Y, X) of each marked voxel to the next unmarked one, mm; without end where all are marked."""
     if mask.all():
         return np.full(mask.shape, np.inf)
-    sampling = (geometry.row_spacing_mm, geometry.column_spacing_mm)
-    return np.asarray(ndimage.distance_transform_edt(mask, sampling=sampling), np.float64)
+    found = np.zeros(mask.shape)
+    if mask.any():
+        box = around(mask, 1)  # the unmarked voxel that is next lies within
+        sampling = (geometry.row_spacing_mm, geometry.column_spacing_mm)
+        found[box] = ndimage.distance_transform_edt(mask[box], sampling=sampling)
+    return found
+
+
+def distance_to_mm(region: Mask, reach_mm: float, geometry: Geometry) -> NDArray[np.float64]:
+    """Distance (Y, X) of each voxel to ``region``, mm; without end where it is beyond ``reach_mm``."""
+    found = np.full(region.shape, np.inf)
+    if region.any():
+        box = around(region, int(np.ceil(reach_mm / min(geometry.row_spacing_mm, geometry.column_spacing_mm))))
+        found[box] = distance_mm(~region[box], geometry)
+        found[found > reach_mm] = np.inf
+    return found
+
+
+def around(region: Mask, room: int) -> tuple[slice, slice]:
+    """The rows and columns of ``region`` (Y, X), which is not empty, and ``room`` voxels more on each side."""
+    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
+    return (
+        slice(max(0, int(rows[0]) - room), int(rows[-1]) + 1 + room),
+        slice(max(0, int(columns[0]) - room), int(columns[-1]) + 1 + room),
+    )
 
 
 def eroded(mask: Mask, radius_mm: float, geometry: Geometry) -> Mask:
@@ -111,14 +150,19 @@ def eroded(mask: Mask, radius_mm: float, geometry: Geometry) -> Mask:
     return np.asarray(distance_mm(mask, geometry) > radius_mm, np.bool_)
 
 
+def grown(mask: Mask, radius_mm: float, geometry: Geometry) -> Mask:
+    """``mask`` (Y, X) and what lies within ``radius_mm`` of it."""
+    return np.asarray(distance_to_mm(mask, radius_mm, geometry) <= radius_mm, np.bool_)
+
+
 def opened(mask: Mask, radius_mm: float, geometry: Geometry) -> Mask:
     """``mask`` (Y, X) without what a disk of ``radius_mm`` does not reach from inside: rims and threads."""
-    return np.asarray(distance_mm(~eroded(mask, radius_mm, geometry), geometry) <= radius_mm, np.bool_)
+    return grown(eroded(mask, radius_mm, geometry), radius_mm, geometry)
 
 
 def closed(mask: Mask, radius_mm: float, geometry: Geometry) -> Mask:
     """``mask`` (Y, X) with what a disk of ``radius_mm`` does not reach from outside: clefts and pockets."""
-    return eroded(distance_mm(~mask, geometry) <= radius_mm, radius_mm, geometry)
+    return eroded(grown(mask, radius_mm, geometry), radius_mm, geometry)
 
 
 def regions(mask: Mask) -> Iterator[Mask]:
@@ -148,14 +192,20 @@ def area_mm2(region: Mask, geometry: Geometry) -> float:
     return float(np.count_nonzero(region)) * geometry.row_spacing_mm * geometry.column_spacing_mm
 
 
+def _room_to_close(geometry: Geometry, rules: MarkerRules) -> int:
+    return int(np.ceil(rules.close_mm / min(geometry.row_spacing_mm, geometry.column_spacing_mm))) + 2
+
+
 def _filled(mask: Mask, geometry: Geometry, rules: MarkerRules) -> Mask:
     """``mask`` (Z, Y, X) closed and filled a slice at a time; each part for itself, as what lies between is brain."""
     filled = mask.copy()
-    labels, count = ndimage.label(mask)
-    for number, box in enumerate(ndimage.find_objects(labels), 1):
-        grown = labels == number if count > 1 else mask
-        for z in range(box[0].start, box[0].stop):
-            filled[z] |= ndimage.binary_fill_holes(closed(grown[z], rules.close_mm, geometry))
+    room = _room_to_close(geometry, rules)
+    labels, _ = ndimage.label(mask)
+    for number, (slices, *_) in enumerate(ndimage.find_objects(labels), 1):
+        part = labels[slices] == number
+        box = around(part.any(axis=0), room)
+        for z, section in enumerate(part, slices.start):
+            filled[z][box] |= ndimage.binary_fill_holes(closed(section[box], rules.close_mm, geometry))
     return filled
 
 

@@ -7,17 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ichnode.domain.errors import ConfigError
 from ichnode.domain.geometry import Geometry
 from ichnode.phantom.acquire import Acquired, Acquisition, acquire
-from ichnode.phantom.anatomy import make_head
-from ichnode.phantom.bleed import make_lesions
 from ichnode.phantom.haematoma import Haematoma
-from ichnode.phantom.make import HEAD, LESIONS, NOISE, POSE, draw_acquisition
+from ichnode.phantom.make import NOISE, POSE, draw_acquisition
 from ichnode.phantom.markers import INCOMPATIBLE, MARKERS
 from ichnode.phantom.metaballs import quadrature
 from ichnode.phantom.scene import Scene
 from ichnode.phantom.spec import PhantomSpec, draw_spec
+from tests.proof.truths import lesions_of, shown
 
 AROUND_MM = (14.0, 6.0)  # in front of the bleed and behind it, above it and below it: further off no marker is read
 FAR_HU = 30.0
@@ -53,6 +51,7 @@ def ladder(first: int, each: int, strengths: Iterable[float]) -> list[PhantomSpe
 
 def scans(specs: Iterable[PhantomSpec], folder: Path, *, kept_only: bool = False) -> Iterator[Scanned]:
     """The scans of ``specs``, from ``folder`` where they lie there; bleeds without room for their markers left out.
+    ``present`` is what their slices can show.
 
     ``kept_only``: what does not lie there is left out as well.
     """
@@ -65,7 +64,7 @@ def scans(specs: Iterable[PhantomSpec], folder: Path, *, kept_only: bool = False
             _keep(path, _scan(spec))
         kept = _kept(path, spec)
         if kept:
-            yield kept
+            yield replace(kept, present=shown(spec, kept.present))
 
 
 def _drawn(seed: int, marker: str | None, strength: float) -> PhantomSpec:
@@ -86,22 +85,11 @@ def _drawn(seed: int, marker: str | None, strength: float) -> PhantomSpec:
 
 
 def _scan(spec: PhantomSpec) -> Scanned | None:
-    rngs = {part: np.random.default_rng([spec.seed, part]) for part in (HEAD, LESIONS, POSE, NOISE)}
-    head = make_head(rngs[HEAD])
-    try:
-        lesions = make_lesions(
-            rngs[LESIONS],
-            head,
-            volume_ml=spec.volume_ml,
-            markers=spec.markers,
-            strength=spec.strength,
-            distractors=spec.distractors,
-        )
-    except ConfigError:
+    head, lesions = lesions_of(spec)
+    if lesions is None:
         return None
-    acquired = _scan_near(
-        Scene(head=head, lesions=lesions.lesions), draw_acquisition(head, spec, rngs[POSE]), rngs[NOISE]
-    )
+    pose, noise = (np.random.default_rng([spec.seed, part]) for part in (POSE, NOISE))
+    acquired = _scan_near(Scene(head=head, lesions=lesions.lesions), draw_acquisition(head, spec, pose), noise)
     return Scanned(
         spec=spec,
         mask=acquired.blood >= 0.5,

@@ -7,7 +7,8 @@ import pytest
 from ichnode.phantom.markers import MARKERS
 from ichnode.phantom.spec import draw_spec
 from tests.proof.markers import PHANTOM_NAMES, SIDES, read
-from tests.proof.scans import scans
+from tests.proof.scans import population, scans
+from tests.proof.truths import blood_of, gaps_in_slice_mm, lesions_of, places_apart
 
 SEED = 50900  # of those that the rules were tuned on
 
@@ -33,3 +34,20 @@ def test_a_plain_bleed_shows_no_marker_whatever_the_gantry_tilt(tilt_deg, tmp_pa
     told, _ = read(scanned(tmp_path, SEED + 20 + int(tilt_deg), tilt_deg=tilt_deg))
 
     assert [name for name, marker in told.items() if marker.present is not False] == []
+
+
+def test_pockets_that_were_planted_into_each_other_are_one_place():
+    (spec,) = population(50023, 1)
+    _, lesions = lesions_of(spec)
+
+    assert len(lesions.truth.markers["heterogeneous"].evidence) == 4
+    assert places_apart(blood_of(lesions)) == 2
+
+
+def test_the_gap_of_a_satellite_is_that_in_its_slice_not_the_one_that_was_planted():
+    (spec,) = population(50159, 1)
+    head, lesions = lesions_of(spec)
+    blood = blood_of(lesions)
+
+    assert [focus.gap_mm for focus in blood.foci] == [1.5]
+    assert gaps_in_slice_mm(spec, head, blood) == pytest.approx([1.1], abs=0.1)

@@ -17,10 +17,11 @@ from ichnode.findings.sections import (
     Mask,
     Slice,
     area_mm2,
-    distance_mm,
+    distance_to_mm,
     eroded,
     goes_on,
     largest,
+    once_a_clot,
     regions,
 )
 
@@ -119,6 +120,7 @@ def heterogeneous(clot: Clot) -> Marker:
     return marker_of(MarkerName.HETEROGENEOUS, seen, "", f"the largest of {count} hypodensities on this slice")
 
 
+@once_a_clot
 def _encapsulated(clot: Clot) -> Iterator[tuple[Slice, Mask, float]]:
     """The hypodensities, a slice at a time, and by how many HU each is darker than the clot around it.
 
@@ -188,6 +190,6 @@ def _contrast_hu(cut: Slice, region: Mask, geometry: Geometry, rules: MarkerRule
 
 def _ring_hu(cut: Slice, region: Mask, geometry: Geometry, rules: MarkerRules) -> float | None:
     """Median HU of the clot within ``ring_mm`` around ``region``, beyond the slope that smoothing made of its edge."""
-    away = distance_mm(~region, geometry) - rules.smooth_sd_mm
+    away = distance_to_mm(region, rules.ring_mm + rules.smooth_sd_mm, geometry) - rules.smooth_sd_mm
     ring = cut.filled & (away > 0) & (away <= rules.ring_mm)
     return float(np.median(cut.hu[ring])) if ring.any() else None

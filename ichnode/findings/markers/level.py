@@ -11,7 +11,7 @@ from ichnode.domain.markers import Marker, MarkerName
 from ichnode.findings.marker_rules import MarkerRules
 from ichnode.findings.markers.parts import Parts, parts_of
 from ichnode.findings.markers.told import focus_of, marker_of, nothing_to_read, untold
-from ichnode.findings.sections import Clot, Mask, Slice, distance_mm, eroded
+from ichnode.findings.sections import Clot, Mask, Slice, eroded, grown
 
 IN_PLANE: Final = 0.5  # share of gravity within the slice below which a level would lie flat in it
 STRAIGHT: Final = 0.7  # of a border: what hangs on it, a pocket, takes a smaller part
@@ -75,7 +75,7 @@ def _border(cut: Slice, parts: Parts, down: Vector, geometry: Geometry, rules: M
     """
     half_hu = (float(cut.smooth[parts.bright].mean()) + float(cut.smooth[parts.off_rim].mean())) / 2
     core: Mask = eroded(cut.filled, rules.rim_mm, geometry)
-    beside = distance_mm(~parts.dark, geometry) <= rules.rim_mm
+    beside = grown(parts.dark, rules.rim_mm, geometry)
     lines = [line for line in find_contours(cut.smooth, half_hu, mask=core) if len(line)]
     points = np.concatenate([np.empty((0, 2)), *lines])
     rows, columns = np.round(points).astype(int).T

@@ -17,7 +17,7 @@ from ichnode.findings.sections import (
     Mask,
     Slice,
     area_mm2,
-    distance_mm,
+    distance_to_mm,
     eroded,
     goes_on,
     largest,
@@ -100,7 +100,8 @@ def _is_of_a_size(cut: Slice, parts: Parts, rules: MarkerRules) -> bool:
 def _is_sharp(cut: Slice, parts: Parts, geometry: Geometry, rules: MarkerRules) -> bool:
     """Whether the HU of the two sides, half the transition from their border, differ by nearly the contrast."""
     half_mm = rules.blend_transition_mm / 2
-    to_bright, to_dark = distance_mm(~parts.bright, geometry), distance_mm(~parts.off_rim, geometry)
+    reach_mm = rules.blend_transition_mm
+    to_bright, to_dark = (distance_to_mm(part, reach_mm, geometry) for part in (parts.bright, parts.off_rim))
     below = parts.off_rim & (to_bright > half_mm) & (to_bright <= 2 * half_mm)
     above = parts.bright & (to_dark > half_mm) & (to_dark <= 2 * half_mm)
     if not (below.any() and above.any()):

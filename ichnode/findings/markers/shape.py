@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.draw import polygon2mask
 
@@ -11,15 +12,20 @@ from ichnode.domain.geometry import Geometry
 from ichnode.domain.markers import Focus, Marker, MarkerName
 from ichnode.findings.marker_rules import MarkerRules
 from ichnode.findings.markers.told import focus_of, marker_of, nothing_to_read
-from ichnode.findings.outlines import bays, largest_diameter_mm
-from ichnode.findings.sections import Clot, Mask, Slice, area_mm2, distance_mm, largest, opened, regions
+from ichnode.findings.outlines import bays, gap_mm, largest_diameter_mm
+from ichnode.findings.sections import Clot, Mask, Slice, area_mm2, largest, once_a_clot, opened, regions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Separate:
-    """A part of the mask apart from the main one, on the slice that shows most of it; distances in that slice."""
+    """A part of the mask apart from the main one, on the slice that shows most of it; distances in that slice.
+
+    It reaches from slice ``first`` to ``last``.
+    """
 
     cut: Slice
+    first: int
+    last: int
     region: Mask
     diameter_mm: float
     gap_mm: float
@@ -31,6 +37,7 @@ class _Separate:
 def irregular(clot: Clot) -> Marker:
     """``irregularities`` or more on the largest slice: bays ``defect_mm`` deep in its outline, and separate foci.
 
+    A focus counts that comes within a slab of that slice, as slices of a tilted gantry cut it beside its middle.
     Source: Barras et al., Stroke 2009;40:1325; Morotti et al., Stroke 2019;50:e50.
     """
     if not clot.slices:
@@ -38,12 +45,8 @@ def irregular(clot: Clot) -> Marker:
     rules, geometry = clot.rules, clot.geometry
     cut = max(clot.slices, key=lambda each: np.count_nonzero(each.mask))
     found = [_bay(cut, line, geometry) for deep, line in bays(largest(cut.mask), geometry) if deep >= rules.defect_mm]
-    heights = geometry.positions_mm
-    found += [
-        part.focus(geometry)
-        for part in _separate(clot)
-        if abs(heights[part.cut.index] - heights[cut.index]) <= rules.slab_mm
-    ]
+    near = np.abs(geometry.positions_mm - geometry.positions_mm[cut.index]) <= rules.slab_mm
+    found += [part.focus(geometry) for part in _separate(clot) if near[part.first : part.last + 1].any()]
     if len(found) < rules.irregularities:
         reason = f"{len(found)} irregularities on the largest slice, {rules.irregularities:g} are needed"
         return Marker(name=MarkerName.IRREGULAR, present=False, reason=reason)
@@ -85,32 +88,41 @@ def satellite(clot: Clot) -> Marker:
     return marker_of(MarkerName.SATELLITE, [part.focus(clot.geometry) for part in seen], wanted)
 
 
+@once_a_clot
 def _separate(clot: Clot) -> Iterator[_Separate]:
     """The parts of the mask apart from the largest; voxels connect by sides, not by corners."""
     rules, geometry = clot.rules, clot.geometry
-    pixel_mm = (geometry.row_spacing_mm + geometry.column_spacing_mm) / 2  # from middle to middle, less two halves
     marked = np.stack([cut.mask for cut in clot.slices])
     labels, count = ndimage.label(marked)
     if count < 2:
         return
-    weights = geometry.voxel_volumes_ml[[cut.index for cut in clot.slices]]
-    sizes_ml = ndimage.sum_labels(np.broadcast_to(weights[:, None, None], labels.shape), labels, range(1, count + 1))
-    main = int(sizes_ml.argmax()) + 1
-    for number in range(1, count + 1):
-        z = int((labels == number).sum(axis=(1, 2)).argmax())
-        region = largest(labels[z] == number)
-        if number == main or area_mm2(region, geometry) < rules.speck_mm2:
+    main = labels == _main(labels, count, clot)
+    in_reach = np.flatnonzero(main.any(axis=(1, 2)))
+    for number, box in enumerate(ndimage.find_objects(labels), 1):
+        part = labels[box] == number
+        z = int(part.sum(axis=(1, 2)).argmax())
+        region = np.zeros(labels.shape[1:], np.bool_)
+        region[box[1:]] = largest(part[z])
+        z += box[0].start
+        if main[z][region].any() or area_mm2(region, geometry) < rules.speck_mm2:
             continue
-        reach = [labels[k] == main for k in range(len(labels))]
-        near = [k for k in range(len(labels)) if reach[k].any()]
-        nearest = min(near, key=lambda k: abs(k - z))
-        away = distance_mm(~reach[nearest], geometry)
+        nearest = int(in_reach[np.abs(in_reach - z).argmin()])
         yield _Separate(
             cut=clot.slices[z],
+            first=clot.slices[box[0].start].index,
+            last=clot.slices[box[0].stop - 1].index,
             region=region,
             diameter_mm=largest_diameter_mm(region, geometry),
-            gap_mm=float(away[region].min()) - pixel_mm,
+            gap_mm=gap_mm(region, main[nearest], geometry),
         )
+
+
+def _main(labels: NDArray[np.int32], count: int, clot: Clot) -> int:
+    """Which of the ``count`` parts in ``labels`` (Z, Y, X) is the largest by volume."""
+    volumes_ml = clot.geometry.voxel_volumes_ml[[cut.index for cut in clot.slices]]
+    counts = [np.bincount(section.ravel(), minlength=count + 1) for section in labels]
+    sizes_ml = volumes_ml @ np.array(counts)
+    return int(sizes_ml[1:].argmax()) + 1
 
 
 def _buds(cut: Slice, geometry: Geometry, rules: MarkerRules) -> list[Focus]:

@@ -156,6 +156,15 @@ def test_a_pocket_that_hangs_on_the_border_does_not_hide_a_level():
     assert fluid_level(clot.seen(), ON_THE_BACK).present is True
 
 
+def test_a_pocket_on_a_neck_below_the_border_is_not_taken_for_the_border():
+    clot = Clot()
+    neck = (abs(clot.x) < 2.5) & (clot.y < 0)
+    pocket = (abs(clot.x) < 7) & (clot.y > -1) & (clot.y < 3)
+    clot.hu[clot.mask & ((clot.y < -5) | neck | pocket)] -= 24
+
+    assert fluid_level(clot.seen(), ON_THE_BACK).present is True
+
+
 def test_bone_beside_a_clot_makes_no_level():
     clot = Clot()
     clot.hu[clot.mask & (clot.y > 10)] = 800
@@ -210,6 +219,16 @@ def test_two_separate_foci_make_a_shape_irregular_and_three_an_island_sign():
     blob(clot, 0, 21, 4)
     assert island(clot.seen()).present is True
     assert len(island(clot.seen()).foci) == 3
+
+
+@pytest.mark.parametrize(("off_mm", "present"), [(8, True), (14, False)])
+def test_a_focus_counts_that_comes_within_5_mm_of_the_largest_slice(off_mm, present):
+    clot = Clot(stack(slices=60, gap_mm=1.0))
+    clot.mask &= (abs(clot.x) < 10) | (clot.z == 0)
+    for x in (-24, 24):
+        clot.mask |= (clot.x - x) ** 2 + clot.y**2 + (clot.z - off_mm) ** 2 < 16
+
+    assert irregular(clot.seen()).present is present
 
 
 def test_four_small_haematomas_that_hang_on_the_main_one_are_an_island_sign():

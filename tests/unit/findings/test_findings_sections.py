@@ -5,7 +5,8 @@ import pytest
 
 from ichnode.domain.geometry import Geometry
 from ichnode.findings.marker_rules import MarkerRules
-from ichnode.findings.sections import area_mm2, closed, eroded, largest, opened, regions, slices_of
+from ichnode.findings.sections import area_mm2, closed, eroded, largest, once_a_clot, opened, regions, slices_of
+from tests.unit.findings.clots import Clot
 
 GEOMETRY = Geometry(
     origins_mm=np.outer(np.arange(3) * 5.0, [0.0, 0.0, 1.0]),
@@ -92,3 +93,18 @@ def test_brain_outside_does_not_darken_the_edge():
     (cut,) = slices_of(mask, hu, GEOMETRY, MarkerRules())
 
     assert cut.smooth[cut.filled] == pytest.approx(60, abs=1e-3)
+
+
+def test_what_several_markers_are_read_from_is_sought_once_for_each_clot():
+    sought = []
+
+    @once_a_clot
+    def slices(clot):
+        sought.append(clot)
+        yield from clot.slices
+
+    one, other = Clot().seen(), Clot().seen()
+
+    assert slices(one) == slices(one) == one.slices
+    assert slices(other) == other.slices
+    assert sought == [one, other]
