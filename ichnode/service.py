@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 import warnings
@@ -13,6 +14,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Final
 
+log = logging.getLogger(__name__)
 EXTRA: Final = ("job", "series", "delivery", "destination", "action", "attempt", "seconds", "status", "association")
 
 
@@ -106,3 +108,10 @@ def set_up_logging(level: str) -> None:
     logging.getLogger("pydicom").setLevel(logging.ERROR)
     # Likewise pydicom's warnings quote the odd values that they warn of.
     warnings.simplefilter("ignore", UserWarning)
+    threading.excepthook = _thread_ended
+
+
+def _thread_ended(ended: threading.ExceptHookArgs) -> None:
+    """One line for a thread that an exception ended. Python would print the message, which may quote what a peer sent:
+    pynetdicom's threads end so over a message that cannot be decoded."""
+    log.warning("a thread ended: %s", trace(ended.exc_value), extra={"action": "thread"})

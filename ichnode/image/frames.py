@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydicom import Dataset
 
 from ichnode.domain.errors import Rejected
+from ichnode.image.readable import UNREADABLE
 
 # Where the attributes of a frame stand in a multi-frame image. Source: PS3.3 C.7.6.16.2, C.8.15.3.10
 FUNCTIONAL_GROUPS: Final = MappingProxyType(
@@ -25,6 +26,7 @@ FUNCTIONAL_GROUPS: Final = MappingProxyType(
 )
 # AcquisitionNumber (0020,0012) is called otherwise in a frame's own context: FrameAcquisitionNumber (0020,9156)
 KEYWORD_IN_GROUP: Final = MappingProxyType({"AcquisitionNumber": "FrameAcquisitionNumber"})
+MOST_BITS: Final = 32  # allocated to a pixel; a CT has 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -136,22 +138,36 @@ def _frame(header: _Header, number: int) -> Frame:
 
 
 def _check_picture(dataset: Dataset, ordinal: int) -> None:
-    if "PixelData" not in dataset or not dataset.get("Rows") or not dataset.get("Columns"):
+    rows, columns = (_whole(_read(dataset, keyword)) or 0 for keyword in ("Rows", "Columns"))
+    if "PixelData" not in dataset or rows <= 0 or columns <= 0:
         raise Rejected(f"Object {ordinal} of the series is not an image.")
     if dataset.get("SamplesPerPixel", 1) != 1:
         raise Rejected(f"Image {ordinal} of the series is a colour picture, not a CT slice.")
+    if not _says_how_stored(dataset):
+        raise Rejected(f"Image {ordinal} of the series does not say how its values are stored (bits and sign).")
+
+
+def _says_how_stored(dataset: Dataset) -> bool:
+    """Whether bits and sign are such as can be. Source: PS3.5 8.1.1."""
+    keywords = ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
+    allocated, stored, high, signed = (_whole(_read(dataset, keyword)) for keyword in keywords)
+    if allocated is None or stored is None or signed not in (0, 1):
+        return False
+    if high is None and _read(dataset, "HighBit"):
+        return False
+    return 0 < stored <= allocated <= MOST_BITS and 0 <= (high or 0) < allocated
 
 
 def _read(dataset: Dataset, keyword: str) -> Any:
     """The attribute's value; None where it is absent, empty or written so that it cannot be read."""
     try:
         return dataset.get(keyword)
-    except (ValueError, TypeError, OverflowError):
+    except UNREADABLE:
         return None
 
 
 def _whole(value: Any) -> int | None:
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

@@ -1,6 +1,8 @@
 """From DICOM images of one series to a volume in Hounsfield units on its own grid."""
 
+import zlib
 from collections.abc import Iterable, Sequence
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -15,7 +17,9 @@ from ichnode.domain.geometry import MIN_GAP_MM, Geometry, Vector
 from ichnode.domain.values import FrameSource, Volume
 from ichnode.image.frames import Frame, frames_of
 from ichnode.image.pixels import check_lossless, hounsfield
+from ichnode.image.readable import UNREADABLE, make_readable
 
+UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 MIN_SLICES: Final = 10
 MIN_AXIAL: Final = 0.9  # |z| of the slice normal
 JITTER: Final = 1e-3  # orientations that differ by less are one, badly written
@@ -31,18 +35,21 @@ SAME_THICKNESS_MM: Final = 0.1
 
 
 def read_datasets(paths: Sequence[Path]) -> list[Dataset]:
-    """The images at ``paths``, pixels included.
+    """The images at ``paths``, pixels included; every element of their headers can be read, see ``make_readable``.
 
     Raises Rejected for a file that is not DICOM, Retryable for one that cannot be read now.
     """
     datasets: list[Dataset] = []
     for path in paths:
         try:
-            datasets.append(dcmread(path))
-        except InvalidDicomError as error:
-            raise Rejected("One of the files is not a DICOM image.") from error
+            content = BytesIO(path.read_bytes())
         except OSError as error:
             raise Retryable(f"A file could not be read: {error.strerror}.") from error
+        try:
+            datasets.append(dcmread(content))
+        except (InvalidDicomError, zlib.error, *UNREADABLE) as error:
+            raise Rejected("One of the files is not a DICOM image.") from error
+        make_readable(datasets[-1])
     return datasets
 
 
@@ -87,6 +94,8 @@ def _check_together(datasets: Sequence[Dataset]) -> None:
         raise Rejected("The series has no images.")
     for dataset in datasets:
         check_lossless(dataset)
+    if not all(isinstance(dataset.get(uid), str) for dataset in datasets for uid in UIDS):
+        raise Rejected("One of the images does not say which it is, or to which series and study it belongs.")
     if len({dataset.get("SeriesInstanceUID") for dataset in datasets}) > 1:
         raise Rejected("The images belong to more than one series.")
     if len({dataset.get("StudyInstanceUID") for dataset in datasets}) > 1:
@@ -95,7 +104,7 @@ def _check_together(datasets: Sequence[Dataset]) -> None:
         raise Rejected("The images belong to more than one patient.")
     if len({dataset.get("SOPInstanceUID") for dataset in datasets}) < len(datasets):
         raise Rejected("One of the images is there twice.")
-    if len({dataset.get("FrameOfReferenceUID") or "" for dataset in datasets} - {""}) > 1:
+    if len({str(dataset.get("FrameOfReferenceUID") or "") for dataset in datasets} - {""}) > 1:
         raise BadGeometry("The images do not share one frame of reference: the patient was moved in between.")
 
 

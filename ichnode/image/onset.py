@@ -11,9 +11,10 @@ from pydicom.dataset import Dataset
 from ichnode.domain.onset import LONGEST_H, OnsetMeaning, OnsetRule
 from ichnode.domain.values import Onset
 from ichnode.domain.zone import zone
+from ichnode.image.readable import UNREADABLE
 
-ODD: Final = (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, OverflowError)
 HOUR_S: Final = 3600.0
+LONGEST_TEXT: Final = 10240  # characters of a Long Text, PS3.5 6.2: a site's pattern may take their square in time
 
 
 def onset_of(dataset: Dataset, rules: Sequence[OnsetRule], acquired_at: float | None) -> Onset | None:
@@ -23,7 +24,7 @@ def onset_of(dataset: Dataset, rules: Sequence[OnsetRule], acquired_at: float | 
     seven days, a clock time without a time of acquisition) counts as not said.
     """
     for rule in rules:
-        found = re.search(rule.pattern, _text(dataset, rule))
+        found = re.search(rule.pattern, _text(dataset, rule)[:LONGEST_TEXT])
         if found is None:
             continue
         hours = _hours(found.groupdict(), rule.meaning, acquired_at, _zone(dataset))
@@ -42,7 +43,7 @@ def _text(dataset: Dataset, rule: OnsetRule) -> str:
             value = dataset.private_block(group, rule.creator)[element & 0xFF].value
         else:
             value = dataset[rule.tag].value
-    except ODD:
+    except UNREADABLE:
         return ""
     if value is None:
         return ""
@@ -60,7 +61,7 @@ def _zone(dataset: Dataset) -> timezone | None:
     try:
         offset = str(dataset.get("TimezoneOffsetFromUTC") or "")
         return zone(offset or str(dataset.get("AcquisitionDateTime") or "").strip()[-5:])
-    except ODD:
+    except UNREADABLE:
         return None
 
 
@@ -72,7 +73,7 @@ def _hours(
             hours = float((said.get("hours") or "0").replace(",", ".")) + float(said.get("minutes") or 0) / 60
             return hours if math.isfinite(hours) else None
         return None if acquired_at is None else _since(said, acquired_at, local)
-    except ODD:
+    except UNREADABLE:
         return None
 
 

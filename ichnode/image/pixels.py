@@ -10,9 +10,13 @@ from pydicom.pixels.utils import pixel_array
 
 from ichnode.domain.errors import Rejected
 from ichnode.image.frames import Frame
+from ichnode.image.readable import UNREADABLE
 
 PADDING_HU: Final = -1024  # air is -1000: nothing that was measured lies below
 MAX_HU: Final = np.iinfo(np.int16).max
+# What the codecs and pydicom raise over damaged frames
+UNDECODABLE: Final = (*UNREADABLE, RuntimeError, AssertionError, MemoryError)
+RUST_PANIC: Final = "PanicException"  # of a codec in Rust; no Exception, and of no module that could be imported
 # Transfer syntaxes that lose nothing. Source: PS3.5 section 10, annex A.4
 LOSSLESS: Final = frozenset(
     {
@@ -65,7 +69,9 @@ def _decode(frame: Frame) -> NDArray[Any]:
     dataset = frame.dataset
     try:
         stored = pixel_array(dataset, raw=True, correct_unused_bits=False)
-    except (RuntimeError, ValueError, AttributeError, NotImplementedError, TypeError, KeyError, EOFError) as error:
+    except BaseException as error:
+        if not isinstance(error, UNDECODABLE) and type(error).__name__ != RUST_PANIC:
+            raise
         raise Rejected(f"The pixels of slice {frame.number} cannot be decoded: they are damaged or cut off.") from error
     frames = () if frame.index is None else (len(dataset.PerFrameFunctionalGroupsSequence),)
     if frames == (1,):

@@ -10,12 +10,17 @@ from typing import Any, Final
 from pydicom.charset import python_encoding
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.tag import Tag
 
 from ichnode.domain.facts import InstanceFacts, Vector3, Vector6
 from ichnode.receive.moment import moment, moment_of_datetime
 
-ODD: Final = (ValueError, TypeError, KeyError, AttributeError, IndexError, NotImplementedError, EOFError, struct.error)
+# What pydicom raises over odd bytes; its BytesLengthException is no ValueError.
+ODD: Final = (
+    ValueError, TypeError, LookupError, AttributeError, NotImplementedError, EOFError, ArithmeticError,
+    BytesLengthException, RecursionError, struct.error,
+)  # fmt: skip
 
 LOSSY_SYNTAXES: Final = frozenset(
     {

@@ -1,9 +1,12 @@
 """The time from onset to CT, from the attributes that a site says it in."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.onset import OnsetMeaning, OnsetRule
@@ -112,3 +115,16 @@ def test_a_rule_that_could_find_nothing_is_refused(values, why):
     right = {"attribute": "StudyComments", "pattern": r"(?P<hours>\d+)"}
     with pytest.raises(ConfigError, match=why):
         OnsetRule(**(right | values))
+
+
+@pytest.mark.filterwarnings("ignore:The value length")
+def test_a_long_text_does_not_hold_the_worker_up():
+    """Of 400,000 digits this pattern takes minutes: its time grows with the square. Found by fuzzing."""
+    rule = OnsetRule(attribute="StudyComments", pattern=r"(?P<hours>\d+)h")
+    ds = Dataset()
+    ds[0x00324000] = RawDataElement(Tag(0x00324000), "LT", 400_000, b"9" * 400_000, 0, False, True)
+    began = time.process_time()
+
+    assert onset_of(ds, [rule], NOON) is None
+
+    assert time.process_time() - began < 10

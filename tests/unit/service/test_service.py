@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -140,9 +141,10 @@ def test_the_place_of_no_exception_is_nothing():
 @pytest.fixture
 def logging_restored():
     """Gives logging back as it was."""
-    root, names = logging.getLogger(), ("ichnode", "pynetdicom")
+    root, names, hook = logging.getLogger(), ("ichnode", "pynetdicom"), threading.excepthook
     before = (root.level, root.handlers[:], [logging.getLogger(name).level for name in names])
     yield
+    threading.excepthook = hook
     root.handlers[:] = before[1]
     root.setLevel(before[0])
     for name, level in zip(names, before[2], strict=True):
@@ -159,3 +161,20 @@ def test_logs_go_to_standard_error_and_pynetdicom_is_silent(capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert [json.loads(line)["message"] for line in err.splitlines()] == ["listening"]
+
+
+@pytest.mark.usefixtures("logging_restored")
+def test_a_thread_that_breaks_does_not_print_what_a_peer_sent(capsys):
+    """Python's own hook prints the message: found by fuzzing, over a command that pynetdicom could not decode."""
+    set_up_logging("info")
+
+    def breaks() -> None:
+        raise ValueError("MUELLER^ANNA")
+
+    thread = threading.Thread(target=breaks)
+    thread.start()
+    thread.join()
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["message"].startswith("a thread ended: ValueError at ")
+    assert "MUELLER" not in line
