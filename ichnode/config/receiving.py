@@ -6,13 +6,24 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from ichnode.config.values import AETitle, Network, Pattern, Port, Seconds, Section, Uid
+from ichnode.receive.allow import Right
 
 
 class AllowedPeer(Section):
-    """Who may send: an AE title and the network that it calls from. `"*"` and `"0.0.0.0/0"` must be written out."""
+    """Who may call: an AE title and the network that it calls from. `"*"` and `"0.0.0.0/0"` must be written out. The
+    first entry that fits a caller says what it may."""
 
     ae_title: AETitle = Field(description='Calling AE title; `"*"` for any.')
     network: Network = Field(description="Address or network in CIDR notation that it calls from.")
+    may: tuple[Right, ...] = Field(
+        tuple(Right), description="What it may ask for. `commitment` is also what a PACS needs that reports to us."
+    )
+    tls: Literal["optional", "required"] = Field("optional", description="`required`: it is let in over TLS alone.")
+    max_associations: int | None = Field(None, ge=1, description="At once from each address; more are rejected.")
+    max_per_minute: int | None = Field(
+        None, ge=1, description="Images a minute from each address; a faster sender is slowed, then gets 0xA700."
+    )
+    max_instance_mb: int | None = Field(None, ge=1, description="Instead of `receive.max_instance_mb`.")
 
 
 class Receive(Section):
@@ -20,11 +31,18 @@ class Receive(Section):
 
     host: str = Field("0.0.0.0", description="Address to listen on.")
     port: Port = Field(11112, description="Port to listen on.")
+    tls_port: Port | None = Field(None, description="Port for DICOM over TLS (IANA: 2762). Needs `[tls]`.")
     max_associations: int = Field(20, ge=1, le=200, description="More at once are rejected (local limit exceeded).")
     max_pdu_bytes: int = Field(131072, ge=4096, le=1048576, description="Largest PDU that we take.")
     acse_timeout_s: Seconds = Field(30, description="Longest wait while an association is negotiated.")
     dimse_timeout_s: Seconds = Field(60, description="Longest wait within a DIMSE message.")
     network_timeout_s: Seconds = Field(60, description="Longest silence on an open association.")
+    max_instance_mb: int = Field(512, ge=1, description="A larger image is not taken: the association is aborted.")
+    max_memory_mb: int = Field(
+        768,
+        ge=1,
+        description="What all incoming images may take of memory; beyond it an association is aborted.",
+    )
     min_free_mb: int = Field(2048, ge=0, description="Below this free space every C-STORE is refused with 0xA700.")
     accept_also: tuple[Uid, ...] = Field(
         ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.88.34"),

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from ichnode.domain.tls import PeerTls
+
 
 class ObjectKind(StrEnum):
     """The kinds of object that a result has. The order is that of sending: what is referred to before what refers."""
@@ -54,3 +56,4 @@ class Peer:
     port: int
     ae_title: str  # the called title
     calling_ae_title: str = "ICHNODE"
+    tls: PeerTls | None = None  # None: it is called in plain text

@@ -1,0 +1,136 @@
+"""Who is let in, with which contexts, and how much is taken from each: the rules of ``[[receive.peer]]`` at work."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ssl import SSLSocket
+from typing import Any, Final
+
+from ichnode.receive.allow import AllowedPeer, peer_for, right_of
+from ichnode.receive.limits import Inflow, Rate
+from ichnode.receive.refusals import Refusals
+
+log = logging.getLogger(__name__)
+
+# PS3.8 table 9-21: result, source, reason. Whoever is not let in learns one and the same, whatever was wrong.
+REJECT_CALLING_AE: Final = (1, 1, 3)  # permanent, service user, calling AE title not recognised
+REJECT_LOCAL_LIMIT: Final = (2, 3, 2)  # transient, presentation, local limit exceeded
+
+INVALID_PDU: Final = "Evt19"  # PS3.8 9.2: in any state it ends in A-ABORT and a closed connection
+
+MIB: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Why an association is not accepted: ``reason`` is for the peer, ``why`` for us."""
+
+    reason: tuple[int, int, int]
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Admitted:
+    peer: AllowedPeer
+    title: str
+    address: str
+
+    @property
+    def who(self) -> str:
+        return f"{self.title} at {self.address}"
+
+    @property
+    def caller(self) -> tuple[AllowedPeer, str]:
+        # The entry and the address, not the title: under "*" a peer may call itself what it likes.
+        return self.peer, self.address
+
+
+class Gate:
+    """The associations that were let in, and what they may. Every method may be called from any thread."""
+
+    def __init__(
+        self,
+        allow: Sequence[AllowedPeer],
+        *,
+        refusals: Refusals,
+        max_instance_bytes: int = 512 * MIB,
+        max_bytes_in_memory: int = 768 * MIB,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._allow = tuple(allow)
+        self._refusals = refusals
+        self._max_instance_bytes = max_instance_bytes
+        self._inflow = Inflow(max_bytes_in_memory)
+        self._rate = Rate(clock)
+        self._lock = threading.Lock()
+        self._open: dict[Any, _Admitted] = {}
+
+    def knows(self, address: str) -> bool:
+        """Whether any peer may call from this address at all."""
+        return any(peer.reaches(address) for peer in self._allow)
+
+    def admit(self, association: Any) -> Refused | None:
+        """Judges an association request before it is negotiated, and takes away what its peer has no right to."""
+        title = association.requestor.primitive.calling_ae_title.strip()
+        address = association.requestor.address
+        peer = peer_for(self._allow, title, address)
+        if peer is None:
+            return self._refused(title, address, REJECT_CALLING_AE, "not on the list of allowed peers")
+        if peer.tls_required and not isinstance(association.dul.socket.socket, SSLSocket):
+            return self._refused(title, address, REJECT_CALLING_AE, "it must use TLS")
+        admitted = _Admitted(peer=peer, title=title, address=address)
+        for ended in [a for a in list(self._open) if not a.is_alive()]:
+            self.ends(ended)
+        with self._lock:
+            at_once = sum(other.caller == admitted.caller for other in self._open.values())
+            full = peer.max_associations is not None and at_once >= peer.max_associations
+            if not full:
+                self._open[association] = admitted
+        if full:
+            return self._refused(title, address, REJECT_LOCAL_LIMIT, "it has as many associations as it may")
+        self._inflow.opens(association, peer.max_instance_bytes or self._max_instance_bytes)
+        self._keep_to_rights(association, admitted)
+        return None
+
+    def received(self, association: Any, pdu: Any) -> None:
+        """Counts a PDU as it comes in; more than the peer may send is not waited for: the association is aborted."""
+        items = getattr(pdu, "presentation_data_value_items", ())
+        why = self._inflow.grows(association, [item.presentation_data_value for item in items])
+        if why:
+            self._inflow.ends(association)
+            association.dul.event_queue.put(INVALID_PDU)
+            admitted = self._open.get(association)
+            self._refusals.note(admitted.who if admitted else "?", why)
+
+    def wait_s(self, association: Any) -> float:
+        """How long the next instance has to wait, seconds, so that its peer keeps to its rate."""
+        admitted = self._open.get(association)
+        if admitted is None or admitted.peer.max_per_minute is None:
+            return 0.0
+        return self._rate.wait_s(admitted.caller, admitted.peer.max_per_minute)
+
+    def answered(self, association: Any) -> None:
+        """One message of the association is done with."""
+        self._inflow.answered(association)
+
+    def ends(self, association: Any) -> None:
+        """The association is over."""
+        self._inflow.ends(association)
+        with self._lock:
+            self._open.pop(association, None)
+
+    def _refused(self, title: str, address: str, reason: tuple[int, int, int], why: str) -> Refused:
+        self._refusals.note(f"{title} at {address}", why)
+        return Refused(reason=reason, why=why)
+
+    def _keep_to_rights(self, association: Any, admitted: _Admitted) -> None:
+        may = admitted.peer.may
+        supported = association.acceptor.supported_contexts
+        association.acceptor.supported_contexts = [c for c in supported if right_of(str(c.abstract_syntax)) in may]
+        known = {str(context.abstract_syntax) for context in supported}
+        wanted = association.requestor.primitive.presentation_context_definition_list
+        asked = {right_of(str(c.abstract_syntax)) for c in wanted if str(c.abstract_syntax) in known}
+        for right in sorted(asked - may):
+            self._refusals.note(admitted.who, f"it has no right to {right}")

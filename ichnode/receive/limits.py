@@ -1,0 +1,87 @@
+"""How much peers may send: instances a minute, and bytes that wait in memory."""
+
+import threading
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+MOST_CALLERS: Final = 1000
+LAST_FRAGMENT: Final = 0b10  # of the message control header, PS3.8 E.2
+COMMAND: Final = 0b01
+
+
+class Rate:
+    """A budget of instances for each caller: it fills evenly, and holds one minute's worth at most."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._spent: dict[Hashable, float] = {}  # caller -> when its budget will be whole again
+
+    def wait_s(self, caller: Hashable, per_minute: int) -> float:
+        """Takes one instance from the caller's budget; how long it has to wait for its turn, 0 within the budget."""
+        with self._lock:
+            now = self._clock()
+            if len(self._spent) > MOST_CALLERS:
+                self._spent = {who: at for who, at in self._spent.items() if at > now}
+            whole_at = max(now, self._spent.get(caller, now)) + 60 / per_minute
+            self._spent[caller] = whole_at
+            return max(0.0, whole_at - now - 60)
+
+
+@dataclass(slots=True)
+class _Inbox:
+    limit_bytes: int
+    whole: list[int] = field(default_factory=list)  # sizes of messages that are received and not yet answered
+    growing: int = 0
+
+    @property
+    def held(self) -> int:
+        return sum(self.whole) + self.growing
+
+
+class Inflow:
+    """Bytes that associations hold in memory: pynetdicom collects a message there until its last fragment, however
+    long it grows and however many follow it unanswered."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._lock = threading.Lock()
+        self._inboxes: dict[Any, _Inbox] = {}
+
+    def opens(self, association: Any, limit_bytes: int) -> None:
+        """From now on the association is watched."""
+        with self._lock:
+            self._inboxes[association] = _Inbox(limit_bytes)
+
+    def grows(self, association: Any, fragments: list[bytes]) -> str:
+        """Counts presentation data values as they stand in a PDU, with their control header.
+
+        Returns why no more of it must be taken; empty while all is well.
+        """
+        with self._lock:
+            inbox = self._inboxes.get(association)
+            if inbox is None:
+                return ""
+            for fragment in fragments:
+                inbox.growing += len(fragment)
+                if fragment[:1] and fragment[0] & LAST_FRAGMENT and not fragment[0] & COMMAND:
+                    inbox.whole.append(inbox.growing)
+                    inbox.growing = 0
+            if inbox.held > inbox.limit_bytes:
+                return f"an instance of more than {inbox.limit_bytes} bytes"
+            if sum(other.held for other in self._inboxes.values()) > self._most:
+                return f"more than {self._most} bytes at once from all peers"
+            return ""
+
+    def answered(self, association: Any) -> None:
+        """The oldest message is done with."""
+        with self._lock:
+            inbox = self._inboxes.get(association)
+            if inbox is not None and inbox.whole:
+                inbox.whole.pop(0)
+
+    def ends(self, association: Any) -> None:
+        """Nothing of the association is held any more."""
+        with self._lock:
+            self._inboxes.pop(association, None)

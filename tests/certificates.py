@@ -1,0 +1,52 @@
+"""A certification authority for tests, made anew each time by the program openssl: no key is ever committed."""
+
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ichnode.domain.tls import TlsFiles
+from tests.peers.tools import program
+
+NEW_KEY = ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+
+
+def _openssl(folder: Path, *arguments: object) -> None:
+    command = [program("openssl"), *map(str, arguments)]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=60)
+
+
+@dataclass
+class Authority:
+    """A CA in a folder of its own."""
+
+    folder: Path
+    name: str = "test CA"
+    _count: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _openssl(
+            self.folder, *NEW_KEY, "-x509", "-days", 3650, "-subj", f"/CN={self.name}", "-keyout", "ca.key",
+            "-out", "ca.pem", "-addext", "basicConstraints=critical,CA:TRUE",
+            "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+        )  # fmt: skip
+
+    @property
+    def ca(self) -> Path:
+        """Its own certificate."""
+        return self.folder / "ca.pem"
+
+    def issue(self, *, names: str = "IP:127.0.0.1", days: int = 90) -> TlsFiles:
+        """A certificate made out to ``names`` (as openssl writes subjectAltName), its key, and the CA."""
+        self._count += 1
+        stem = f"issued-{self._count}"
+        key, request, certificate = (self.folder / f"{stem}.{end}" for end in ("key", "csr", "pem"))
+        extensions = self.folder / f"{stem}.ext"
+        extensions.write_text(f"subjectAltName={names}\nextendedKeyUsage=serverAuth,clientAuth\n")
+        _openssl(self.folder, *NEW_KEY, "-subj", f"/CN={stem}", "-keyout", key, "-out", request)
+        key.chmod(0o600)
+        _openssl(
+            self.folder, *["x509", "-req", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"],
+            "-in", request, "-out", certificate, "-days", days, "-extfile", extensions,
+        )  # fmt: skip
+        return TlsFiles(certificate=certificate, key=key, ca=self.ca)
