@@ -3,9 +3,9 @@
 from typing import Final
 
 from ichnode.config.config import Config
-from ichnode.config.remotes import Remote
+from ichnode.config.remotes import DestinationSection, Remote
 from ichnode.deliver.backoff import Backoff
-from ichnode.deliver.loop import Destination
+from ichnode.deliver.destination import Destination
 from ichnode.deliver.parcel import INTERCHANGEABLE
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.outputs import Peer
@@ -57,10 +57,28 @@ def destinations_of(config: Config) -> list[Destination]:
             profile=d.profile.name,
             not_analysed=d.not_analysed,
             transfer_syntaxes=INTERCHANGEABLE if d.implicit_vr else INTERCHANGEABLE[:1],
+            commitment=d.commitment,
+            commitment_wait_s=d.commitment_wait_s,
+            confirm_at=_confirm_at(config, d),
             backoff=Backoff(first_s=d.first_retry_s, max_s=max(d.first_retry_s, d.max_retry_s)),
         )
         for d in config.destination
     ]
+
+
+def reported_to(config: Config) -> list[Peer]:
+    """Where reports on storage commitment go, to each AE title one place: what [[modality]] says before all else."""
+    remotes: list[Remote] = [*config.modality, *config.destination, *config.pacs]
+    by_title = {remote.ae_title: remote for remote in reversed(remotes)}
+    return [peer_of(config, remote) for remote in by_title.values()]
+
+
+def _confirm_at(config: Config, destination: DestinationSection) -> Peer | None:
+    """Who is asked whether a destination has what it was sent."""
+    if not destination.confirm:
+        return None
+    named = next((p for p in config.pacs if p.name == destination.confirm_from), None)
+    return peer_of(config, named or destination)
 
 
 def rules_of(config: Config) -> tuple[Rule, ...]:
@@ -96,6 +114,7 @@ def scp_settings(config: Config) -> ScpSettings:
         allow=tuple(AllowedPeer(ae_title=p.ae_title, network=str(p.network)) for p in receive.peer),
         floor_bytes=receive.min_free_mb * MIB,
         accept_also=config.accepted_also,
+        reported_later=frozenset(peer.ae_title for peer in reported_to(config)),
         maximum_associations=receive.max_associations,
         acse_timeout_s=receive.acse_timeout_s,
         dimse_timeout_s=receive.dimse_timeout_s,

@@ -3,12 +3,15 @@
 import time
 from typing import Final
 
+from ichnode.app.certificates import certificate_faults
+from ichnode.app.wire import reported_to
 from ichnode.cli.context import ago
 from ichnode.config.config import Config
 from ichnode.queue import views
 from ichnode.queue.database import Database
 
 NODE_ALARMS_S: Final = 7 * 86400.0  # for how long the node's own alarms are shown
+PATIENCE: Final = 3  # attempts to deliver a report after which it is an alarm
 OVERDUE_S: Final = 86400.0  # a destination that has not taken an object for so long is an alarm
 
 
@@ -22,8 +25,14 @@ def alarms(now: views.Status, config: Config) -> list[str]:
     texts = [f"job {job['id']} failed: {job['reason']}" for job in now.failed]
     texts += [f"{d['kind']} of job {d['job_id']} is dead at {d['destination']}: {d['reason']}" for d in now.dead]
     texts += [f"{d['kind']} of job {d['job_id']} at {d['destination']}: {d['reason']}" for d in now.uncommitted]
+    reachable = {peer.ae_title for peer in reported_to(config)}
+    for untold in now.untold:
+        if untold["attempts"] >= PATIENCE or untold["calling_ae"] not in reachable:
+            asked = ago(untold["asked_at"])
+            texts.append(f"{untold['calling_ae']} waits for a commitment report from {asked}: {untold['reason']}")
     texts += [f"in quarantine, {ago(q['at'])}: {q['reason']} ({q['path']})" for q in now.quarantined]
     texts += [f"{ago(entry.at)}: {entry.text}" for entry in now.node]
+    texts += certificate_faults(config)
     configured = {destination.name for destination in config.destination}
     for name, since in now.overdue.items():
         if name not in configured:

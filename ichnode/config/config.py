@@ -5,7 +5,7 @@ from pydantic import Field
 from ichnode.config.analysis import OnsetSection, Quality, Work
 from ichnode.config.node import Node, Retention, Schedule
 from ichnode.config.receiving import Receive, RuleSection, Series
-from ichnode.config.remotes import DestinationSection, PacsSection
+from ichnode.config.remotes import DestinationSection, ModalitySection, PacsSection
 from ichnode.config.reporting import Report
 from ichnode.config.trail import Audit
 from ichnode.config.values import Section
@@ -25,6 +25,7 @@ class Config(Section):
     report: Report = Field(Report(), description="")
     destination: tuple[DestinationSection, ...] = Field((), description="")
     pacs: tuple[PacsSection, ...] = Field((), description="")
+    modality: tuple[ModalitySection, ...] = Field((), description="")
     retention: Retention = Field(Retention(), description="")
     schedule: Schedule = Field(Schedule(), description="")
     audit: Audit = Field(Audit(), description="")

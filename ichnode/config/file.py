@@ -48,7 +48,8 @@ def load_config(path: Path) -> Config:
 
 def _contradictions(config: Config) -> Iterator[tuple[list[Any], str]]:
     """What is wrong between keys that are each right: the keys that lead to it, and a sentence."""
-    for section, remotes in (("destination", config.destination), ("pacs", config.pacs)):
+    remotes_of = {"destination": config.destination, "pacs": config.pacs, "modality": config.modality}
+    for section, remotes in remotes_of.items():
         names = [remote.name for remote in remotes]
         for index, name in enumerate(names):
             if name in names[:index]:
@@ -57,6 +58,10 @@ def _contradictions(config: Config) -> Iterator[tuple[list[Any], str]]:
     if config.series.count_from and config.series.count_from not in names:
         what = f"no [[pacs]] is called {config.series.count_from!r}; there are {', '.join(names) or 'none'}"
         yield ["series", "count_from"], what
+    for index, destination in enumerate(config.destination):
+        if destination.confirm_from and destination.confirm_from not in names:
+            what = f"no [[pacs]] is called {destination.confirm_from!r}; there are {', '.join(names) or 'none'}"
+            yield ["destination", index, "confirm_from"], what
     for index, rule in enumerate(config.rule or ()):
         try:
             Rule(**rule.model_dump())

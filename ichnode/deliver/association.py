@@ -13,10 +13,10 @@ from pynetdicom.presentation import PresentationContext
 
 from ichnode.domain.errors import Retryable
 from ichnode.domain.outputs import Peer
+from ichnode.turn import take
 
 MAX_CONTEXTS: Final = 128  # PS3.8 9.3.2.2: their ids are the odd numbers of one byte
 
-PAUSE_S: Final = 0.05  # its thread looks every millisecond
 ENDING_S: Final = 5.0  # for pynetdicom's thread to notice what the peer did
 
 REJECTIONS: Final = {  # (source, reason) of A-ASSOCIATE-RJ, PS3.8 table 9-21
@@ -70,26 +70,6 @@ def associate(
         association.abort()
         raise
     _release(association)
-
-
-def take(association: Association) -> bool:
-    """Stops the association's own thread, so that a message of ours can go; False when the association has ended.
-
-    pynetdicom's ``send_*`` and ``release`` wait without limit for that thread to pause, even when it has died; they
-    take an old "paused" for a new one, and then the thread may swallow the answer or the abort that they wait for.
-    Whoever stops it here first is spared all that.
-    """
-    while association.is_alive():
-        # In this order: "paused" can come after it only from a thread that will stand at the closed gate.
-        association._reactor_checkpoint.set()
-        association._reactor_checkpoint.clear()
-        association._is_paused = False
-        retry_at = time.monotonic() + PAUSE_S  # it stood there already, and we have just wiped out its word
-        while association.is_alive() and time.monotonic() < retry_at:
-            if association._is_paused:
-                return bool(association.is_established)
-            time.sleep(0.0005)
-    return False
 
 
 def lost(association: Association) -> str:

@@ -14,10 +14,11 @@ from pynetdicom import build_context, evt
 from pynetdicom.association import Association
 
 from ichnode.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, REQUEST_COMMITMENT, request_data
-from ichnode.deliver.association import Timeouts, Unreachable, associate, lost, take
+from ichnode.deliver.association import Timeouts, Unreachable, associate, lost
 from ichnode.deliver.classify import NO_SUCH_SOP_CLASS, SOP_CLASS_NOT_SUPPORTED, SUCCESS, UNRECOGNISED_OPERATION
 from ichnode.domain.commitment import Request
 from ichnode.domain.outputs import Peer
+from ichnode.turn import take
 
 NO_SUCH_ACTION: Final = 0x0123  # PS3.7 C.5
 NEVER: Final = (NO_SUCH_SOP_CLASS, SOP_CLASS_NOT_SUPPORTED, NO_SUCH_ACTION, UNRECOGNISED_OPERATION)

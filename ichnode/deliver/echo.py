@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pynetdicom import build_context
 from pynetdicom.sop_class import Verification
 
-from ichnode.deliver.association import Timeouts, Unreachable, associate, lost, take
+from ichnode.deliver.association import Timeouts, Unreachable, associate, lost
 from ichnode.deliver.classify import SUCCESS
 from ichnode.domain.outputs import Peer
+from ichnode.turn import take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

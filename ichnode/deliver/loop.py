@@ -4,58 +4,33 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from threading import Event, Thread
 from typing import Final
 
-from ichnode.deliver.association import Timeouts
 from ichnode.deliver.backoff import Backoff
 from ichnode.deliver.classify import SUCCESS, Outcome
+from ichnode.deliver.closing import close_due, settle_closings, what_follows
+from ichnode.deliver.destination import OUTAGE_MAX_S, Destination
 from ichnode.deliver.dispatch import Dispatch
-from ichnode.deliver.parcel import INTERCHANGEABLE
+from ichnode.deliver.reports import serve_reports
 from ichnode.deliver.send import Answer, send
 from ichnode.domain.errors import Retryable
-from ichnode.domain.outputs import USUAL_PROFILE, ObjectKind, Peer
+from ichnode.domain.outputs import Peer
 from ichnode.queue import outbox
+from ichnode.queue.commitments import next_owed_at
 from ichnode.queue.database import Database
-from ichnode.queue.outbox import Due, Route
+from ichnode.queue.outbox import Due
 from ichnode.store.files import sha256_of_file
+from ichnode.store.layout import Store
 from ichnode.trail import events
 from ichnode.trail.trail import OFF, Trail
 
 log = logging.getLogger(__name__)
 
-OUTAGE_MAX_S: Final = 300.0  # one association every few minutes costs nobody anything, an hour's delay does
 ERROR_PAUSE_S: Final = 30.0  # after an error of our own (disk, database)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
-    """One peer that gets results: which kinds, in the forms of which profile (by its name), whether also what was not
-    analysed, and how it is to be spoken to.
-
-    ``transfer_syntaxes``: in which the (uncompressed) results may travel; the stored one is taken where it can be.
-    """
-
-    peer: Peer
-    objects: frozenset[ObjectKind] = frozenset(ObjectKind)
-    profile: str = USUAL_PROFILE
-    not_analysed: bool = True
-    transfer_syntaxes: tuple[str, ...] = INTERCHANGEABLE
-    backoff: Backoff = field(default_factory=Backoff)
-    timeouts: Timeouts = field(default_factory=Timeouts)
-
-    @property
-    def name(self) -> str:
-        """The peer's name: its deliveries are known by it."""
-        return self.peer.name
-
-    @property
-    def route(self) -> Route:
-        """What the queue must know to make the deliveries."""
-        return Route(destination=self.name, kinds=self.objects, profile=self.profile, not_analysed=self.not_analysed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +42,8 @@ class Round:
 
 
 class Deliverer:
-    """The threads that empty the outbox. ``stop`` lets each finish the object in its hands.
+    """The threads that empty the outbox, and those that report to peers who asked us for storage commitment.
+    ``stop`` lets each finish the object in its hands.
 
     A process killed at any point sends the object in its hands again, with the same UIDs.
     """
@@ -78,6 +54,7 @@ class Deliverer:
         destinations: Sequence[Destination],
         outputs: Path,
         *,
+        reported_to: Sequence[Peer] = (),
         poll_s: float = 2.0,
         clock: Callable[[], float] = time.time,
         rng: Random | None = None,
@@ -94,6 +71,14 @@ class Deliverer:
                 daemon=True,
             )
             for destination in destinations
+        ] + [
+            Thread(
+                target=serve_reports,
+                args=(db, peer, Store(root=outputs), poll_s, clock, rng, self._stop),
+                name=f"report-{peer.name}",
+                daemon=True,
+            )
+            for peer in reported_to
         ]
 
     def start(self) -> None:
@@ -166,10 +151,16 @@ def _serve(
     stop: Event,
     trail: Trail,
 ) -> None:
+    settled = False
     while not stop.is_set():
         try:
+            if not settled:
+                settle_closings(db, destination, now=clock())
+                settled = True
             turn = deliver_due(db, destination, outputs, clock=clock, rng=rng, stop=stop, trail=trail)
-            wait_s = turn.not_before - clock() if turn.not_before else _idle_s(db, destination, turn, poll_s, clock())
+            # A study a round, between two deliveries: a long backlog of either does not starve the other.
+            asked = 0 if turn.not_before else close_due(db, destination, clock=clock, rng=rng, stop=stop)
+            wait_s = _wait_s(db, destination, turn, asked, poll_s, clock())
         except Exception:
             # What was in hand is still pending, and goes again with the same UIDs.
             log.exception("delivery loop", extra={"destination": destination.name, "action": "error"})
@@ -178,13 +169,15 @@ def _serve(
             stop.wait(wait_s)
 
 
-def _idle_s(db: Database, destination: Destination, turn: Round, poll_s: float, now: float) -> float:
+def _wait_s(db: Database, destination: Destination, turn: Round, asked: int, poll_s: float, now: float) -> float:
     """No wait after a round that did something; else until something is due, at most ``poll_s``: other processes put
     it there."""
-    if turn.tried:
+    if turn.not_before:
+        return turn.not_before - now
+    if turn.tried or asked:
         return 0.0
-    next_at = outbox.next_due_at(db, destination.name)
-    return poll_s if next_at is None else min(poll_s, max(next_at - now, 0.05))
+    next_at = [outbox.next_due_at(db, destination.name), next_owed_at(db, destination.name)]
+    return min([poll_s, *(max(at - now, 0.05) for at in next_at if at is not None)])
 
 
 def _fault(path: Path, item: Due) -> Answer | None:
@@ -205,7 +198,8 @@ def _record(db: Database, destination: Destination, item: Due, answer: Answer, n
     """Writes one result to the outbox; returns before when the whole destination must not be tried (0: no matter)."""
     match answer.outcome:
         case Outcome.SENT:
-            outbox.sent(db, item.delivery_id, status=answer.status or SUCCESS, now=now)
+            closing = what_follows(db, destination, now=now)
+            outbox.sent(db, item.delivery_id, status=answer.status or SUCCESS, now=now, closing=closing, ask_at=now)
             _log(logging.INFO, destination, item, answer.outcome, answer.reason)
             return 0.0
         case Outcome.DEAD:

@@ -16,10 +16,11 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelMove,
 )
 
-from ichnode.deliver.association import Timeouts, Unreachable, associate, lost, take
+from ichnode.deliver.association import Timeouts, Unreachable, associate, lost
 from ichnode.deliver.classify import SUCCESS
 from ichnode.domain.errors import ConfigError, Retryable
 from ichnode.domain.outputs import Peer
+from ichnode.turn import take
 
 PENDING: Final = (0xFF00, 0xFF01)  # PS3.4 C.4.1.1.4, C.4.2.1.5, C.4.3.1.4
 SUB_OPERATIONS_WITH_FAILURES: Final = 0xB000  # PS3.4 C.4.2.1.5: complete, one or more failures or warnings

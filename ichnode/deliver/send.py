@@ -11,12 +11,13 @@ from pydicom.uid import UID
 from pynetdicom import _config
 from pynetdicom.association import Association
 
-from ichnode.deliver.association import Timeouts, Unreachable, associate, lost, take
+from ichnode.deliver.association import Timeouts, Unreachable, associate, lost
 from ichnode.deliver.classify import Outcome, classify, classify_refused_context
 from ichnode.deliver.parcel import INTERCHANGEABLE, Parcel, batches, contexts, read_parcel
 from ichnode.domain.errors import Rejected
 from ichnode.domain.outputs import Peer
 from ichnode.domain.profile import LABEL_MAP_SEGMENTATION
+from ichnode.turn import take
 
 # Process-wide in pynetdicom. Without it send_c_store(path) decodes the data set and encodes it anew.
 _config.STORE_SEND_CHUNKED_DATASET = True

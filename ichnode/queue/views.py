@@ -7,11 +7,11 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Table, false, func, or_, select
 
 from ichnode.domain.outputs import ObjectKind, Reference
-from ichnode.domain.states import Closing, DeliveryState, JobState
+from ichnode.domain.states import Closing, DeliveryState, JobState, PromiseState
 from ichnode.queue.audit import AuditRow, Entity
 from ichnode.queue.database import Database
 from ichnode.queue.results import figures_of
-from ichnode.queue.tables import ABILITIES, AUDIT, DELIVERIES, INSTANCES, JOBS, OUTPUTS, QUARANTINE, SERIES
+from ichnode.queue.tables import ABILITIES, AUDIT, DELIVERIES, INSTANCES, JOBS, OUTPUTS, PROMISES, QUARANTINE, SERIES
 
 Row = dict[str, Any]
 WAITING: Final = [JobState.QUEUED, JobState.RUNNING]
@@ -31,6 +31,8 @@ class Status:
     deliveries: dict[str, dict[str, int]]  # destination -> state -> count
     awaited: dict[str, dict[str, int]]  # destination -> what of it is still awaited -> count
     abilities: dict[str, Row]  # destination -> what was learnt of it by asking
+    promises: dict[str, int]  # storage commitment that others ask of us, by state
+    untold: list[Row]  # of these, reports that could not be delivered for a while
     quarantined: list[Row]
     dead: list[Row]
     uncommitted: list[Row]
@@ -66,6 +68,7 @@ def status(db: Database, *, since: float, recent: int = 10) -> Status:
             .where(DELIVERIES.c.state == DeliveryState.PENDING)
             .group_by(DELIVERIES.c.destination)
         )
+        untold = PROMISES.c.state == PromiseState.DUE, PROMISES.c.reason != "", PROMISES.c.asked_at >= since
         oldest = select(func.min(JOBS.c.created_at)).where(JOBS.c.state.in_(WAITING))
         newest = select(SERIES).order_by(SERIES.c.id.desc()).limit(recent)
         return Status(
@@ -75,6 +78,8 @@ def status(db: Database, *, since: float, recent: int = 10) -> Status:
             deliveries=deliveries,
             awaited=awaited,
             abilities={row["destination"]: row for row in _rows(connection, select(ABILITIES))},
+            promises=_counts(connection, PROMISES),
+            untold=_rows(connection, select(PROMISES).where(*untold).order_by(PROMISES.c.id)),
             quarantined=_rows(connection, select(QUARANTINE).where(QUARANTINE.c.purged_at.is_(None))),
             dead=_rows(connection, dead.where(DELIVERIES.c.state == DeliveryState.DEAD)),
             uncommitted=_rows(connection, dead.where(DELIVERIES.c.state == DeliveryState.UNCOMMITTED)),

@@ -17,7 +17,8 @@ from ichnode.queue.database import Database
 from ichnode.queue.intake import remark
 from ichnode.queue.series import cut_open_transfers, mark_transfer
 from ichnode.receive.allow import AllowedPeer
-from ichnode.receive.contexts import ACCEPT_ALSO, CT_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
+from ichnode.receive.commitment import CommitmentScp
+from ichnode.receive.contexts import ACCEPT_ALSO, COMMITMENT, CT_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from ichnode.receive.intake import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Arrival, Outcome, Taken, take
 from ichnode.receive.reception import Reception
 from ichnode.receive.transfers import Transfers
@@ -41,6 +42,7 @@ class ScpSettings:
     allow: tuple[AllowedPeer, ...]
     floor_bytes: int
     accept_also: tuple[str, ...] = ACCEPT_ALSO
+    reported_later: frozenset[str] = frozenset()
     maximum_associations: int = 20
     acse_timeout_s: float = 30
     dimse_timeout_s: float = 60
@@ -82,6 +84,7 @@ class Receiver:
         self.transfers = Transfers(is_alive=lambda association: association.is_alive())
         self._settings, self._db, self._store, self._clock = settings, db, store, clock
         self._trail = trail
+        self._commitment = CommitmentScp(db=db, store=store, clock=clock, reported_later=settings.reported_later)
         self._receptions: dict[Any, Reception] = {}
         self._tallies: dict[Any, _Tally] = {}
         self._in_hand: set[Any] = set()
@@ -126,6 +129,7 @@ class Receiver:
             (evt.EVT_DIMSE_SENT, self._on_answered),
             (evt.EVT_RELEASED, self._on_released),
             (evt.EVT_ABORTED, self._on_aborted),
+            *self._commitment.handlers,
         ]
 
     def _on_requested(self, event: Event) -> None:
@@ -244,6 +248,8 @@ def _application_entity(settings: ScpSettings) -> AE:
     entity.network_timeout = settings.network_timeout_s
     entity.maximum_pdu_size = settings.maximum_pdu_bytes
     entity.add_supported_context(VERIFICATION)
+    # Modalities ask as SCU; a PACS that reports proposes to be the SCP (PS3.4 J.3.3.1.3, PS3.7 D.3.3.4).
+    entity.add_supported_context(COMMITMENT, scu_role=True, scp_role=True)
     for sop_class in (*CT_CLASSES, *settings.accept_also):
         entity.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
     return entity

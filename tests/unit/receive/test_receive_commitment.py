@@ -1,0 +1,201 @@
+"""Storage commitment at the SCP: requests of modalities, and reports of destinations."""
+
+import threading
+import time
+
+import pytest
+from pydicom import Dataset
+from pynetdicom import AE, build_role, evt
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+
+from ichnode.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, read_report, report_data, request_data
+from ichnode.domain.commitment import Named, Report, Request
+from ichnode.queue import views
+from ichnode.queue.promises import due_promise
+from ichnode.queue.tables import AUDIT, COMMITMENTS, PROMISES
+from ichnode.receive import commitment
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+
+
+@pytest.fixture
+def call():
+    """Opens an association for storage commitment; keeps the reports that come over it."""
+    opened = []
+
+    def _call(port, *, scp=False, calling="MODALITY", status=0x0000):
+        reports = []
+
+        def on_report(event):
+            reports.append(read_report(event.event_information))
+            return status, None
+
+        entity = AE(ae_title=calling)
+        entity.add_requested_context(PUSH_MODEL)
+        entity.add_requested_context(CT)
+        roles = [build_role(PUSH_MODEL, scp_role=True)] if scp else []
+        handlers = [(evt.EVT_N_EVENT_REPORT, on_report)]
+        association = entity.associate("127.0.0.1", port, ae_title="ICHNODE", ext_neg=roles, evt_handlers=handlers)
+        assert association.is_established
+        opened.append(association)
+        return association, reports
+
+    yield _call
+    for association in opened:
+        if association.is_established:
+            association.abort()
+
+
+def _ask(association, *uids, transaction="7.7", action=1, instance=PUSH_MODEL_INSTANCE):
+    objects = tuple(Named(sop_class_uid=CT, sop_instance_uid=uid) for uid in uids)
+    data = request_data(Request(transaction_uid=transaction, objects=objects))
+    return association.send_n_action(data, action, PUSH_MODEL, instance)[0].Status
+
+
+def _tell(association, transaction="7.7", event=1, instance=PUSH_MODEL_INSTANCE):
+    named = (Named(sop_class_uid=CT, sop_instance_uid="5.1"),)
+    _, data = report_data(Report(transaction_uid=transaction, committed=named, failed=()))
+    return association.send_n_event_report(data, event, PUSH_MODEL, instance)[0].Status
+
+
+def test_a_request_is_durable_when_success_is_answered(listen, call, db):
+    association, _ = call(listen(reported_later=frozenset({"MODALITY"})).port)
+    assert _ask(association, "1.2.3.1.1", "5.2") == 0x0000
+    due = due_promise(db, "MODALITY", now=time.time())
+    assert [each.sop_instance_uid for each in due.request.objects] == ["1.2.3.1.1", "5.2"]
+    assert due.request.transaction_uid == "7.7"
+
+
+def test_a_peer_without_an_address_is_told_over_its_own_association(listen, call, db, make_slice, wait_until):
+    association, reports = call(listen().port)
+    assert association.send_c_store(make_slice()).Status == 0x0000
+    assert _ask(association, "1.2.3.1.1", "5.2") == 0x0000
+    wait_until(lambda: reports)
+    (report,) = reports
+    assert report.transaction_uid == "7.7"
+    assert [each.sop_instance_uid for each in report.committed] == ["1.2.3.1.1"]
+    assert [(each.sop_instance_uid, reason) for each, reason in report.failed] == [("5.2", 0x0112)]
+    wait_until(lambda: views.status(db, since=0).promises == {"reported": 1})
+    association.release()
+    assert association.is_released, "the association lives on"
+
+
+def test_a_peer_that_hangs_up_before_its_report_is_kept_and_told(listen, call, db, wait_until, monkeypatch):
+    held = threading.Event()
+    judge = commitment.judge
+    monkeypatch.setattr(commitment, "judge", lambda *a, **k: held.wait(10) and judge(*a, **k))
+    association, reports = call(listen().port)
+    assert _ask(association, "5.1") == 0x0000
+    association.release()
+    held.set()
+    wait_until(lambda: views.status(db, since=0).untold)
+    assert "[[modality]]" in views.status(db, since=0).untold[0]["reason"]
+    assert reports == []
+    again, reports = call(association.acceptor.port)
+    assert _ask(again, "5.1") == 0x0000
+    wait_until(lambda: reports)
+
+
+@pytest.mark.parametrize(
+    ("change", "status"), [({"action": 2}, 0x0123), ({"instance": "1.2.3"}, 0x0112), ({"transaction": ""}, 0x0115)]
+)
+def test_a_request_that_is_none_is_refused(listen, call, db, change, status):
+    association, _ = call(listen().port)
+    assert _ask(association, "5.1", **change) == status
+    assert due_promise(db, "MODALITY", now=1e10) is None
+    assert association.is_established
+
+
+def test_a_request_for_nothing_is_refused(listen, call):
+    association, _ = call(listen().port)
+    assert _ask(association) == 0x0115
+
+
+def test_a_transaction_uid_that_stands_for_other_objects_is_refused(listen, call):
+    association, _ = call(listen(reported_later=frozenset({"MODALITY"})).port)
+    assert _ask(association, "5.1") == 0x0000
+    assert _ask(association, "5.1") == 0x0000, "the same once more"
+    assert _ask(association, "5.2") == 0x0115
+
+
+def test_when_the_queue_fails_the_answer_says_so_and_nothing_is_promised(listen, call, monkeypatch):
+    def fail(*_args, **_options):
+        raise OperationalError("", {}, Exception("disk"))
+
+    monkeypatch.setattr("ichnode.receive.commitment.promise", fail)
+    association, _ = call(listen().port)
+    assert _ask(association, "5.1") == 0x0110
+    assert association.is_established
+
+
+@pytest.fixture
+def asked(db):
+    """A request of ours to PACS that is not reported yet."""
+    with db.write() as connection:
+        values = {"transaction_uid": "7.7", "destination": "pacs", "ae_title": "PACS", "state": "open"}
+        connection.execute(COMMITMENTS.insert().values(values | {"asked_at": 0, "deadline": 9}))
+
+
+def _state(db):
+    with db.read() as connection:
+        return connection.execute(select(COMMITMENTS.c.state)).scalar_one()
+
+
+@pytest.mark.usefixtures("asked")
+@pytest.mark.parametrize("scp", [True, False], ids=["as SCP, as the standard says", "without roles, as some do"])
+def test_a_report_over_a_later_association_is_taken(listen, call, db, scp):
+    association, _ = call(listen().port, scp=scp, calling="PACS")
+    assert _tell(association) == 0x0000
+    assert _state(db) == "reported"
+    assert _tell(association) == 0x0000, "the same once more"
+    association.release()
+
+
+@pytest.mark.usefixtures("asked")
+@pytest.mark.parametrize(
+    ("change", "status"), [({"event": 3}, 0x0113), ({"instance": "1.2.3"}, 0x0112), ({"transaction": "8.8"}, 0x0115)]
+)
+def test_a_report_that_nobody_asked_for_is_answered_and_not_believed(listen, call, db, change, status):
+    association, _ = call(listen().port, scp=True, calling="PACS")
+    assert _tell(association, **change) == status
+    assert _state(db) == "open"
+    assert association.is_established
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_report_of_another_peer_is_not_believed_and_noted(listen, call, db):
+    association, _ = call(listen().port, scp=True, calling="STRANGER")
+    assert _tell(association) == 0x0115
+    assert _state(db) == "open"
+    with db.read() as connection:
+        assert any("STRANGER" in text for text in connection.execute(select(AUDIT.c.text)).scalars())
+
+
+@pytest.mark.usefixtures("asked")
+def test_nonsense_in_a_report_is_answered_and_the_receiver_lives(listen, call, db):
+    association, _ = call(listen().port, scp=True, calling="PACS")
+    for keyword, value in (("TransactionUID", ""), ("ReferencedSOPSequence", [Dataset()])):
+        data = Dataset()
+        data.TransactionUID = "7.7"
+        setattr(data, keyword, value)
+        status, _ = association.send_n_event_report(data, 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+        assert status.Status == 0x0115
+    status, _ = association.send_n_event_report(None, 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+    assert status.Status in (0x0110, 0x0115)
+    assert _state(db) == "open"
+
+
+@pytest.mark.usefixtures("asked")
+def test_when_the_queue_fails_a_report_is_answered_so_that_it_comes_again(listen, call, db, monkeypatch):
+    def fail(*_args, **_options):
+        raise OperationalError("", {}, Exception("disk"))
+
+    with monkeypatch.context() as broken:
+        broken.setattr("ichnode.queue.commitments.take_report", fail)
+        association, _ = call(listen().port, scp=True, calling="PACS")
+        assert _tell(association) == 0x0110
+    assert _tell(association) == 0x0000
+    assert _state(db) == "reported"
+    with db.read() as connection:
+        assert connection.execute(select(PROMISES)).all() == []
