@@ -3,17 +3,19 @@
 from typing import Final
 
 from ichnode.config.config import Config
+from ichnode.config.receiving import AllowedPeer as PeerSection
 from ichnode.config.remotes import DestinationSection, Remote
 from ichnode.deliver.backoff import Backoff
 from ichnode.deliver.destination import Destination
 from ichnode.deliver.parcel import INTERCHANGEABLE
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.outputs import Peer
+from ichnode.domain.tls import PeerTls
 from ichnode.queue.database import Database, open_database
 from ichnode.receive.allow import AllowedPeer
 from ichnode.receive.complete import Limits as SettleLimits
 from ichnode.receive.rules import DEFAULT_RULES, Rule
-from ichnode.receive.scp import ScpSettings
+from ichnode.receive.scp import ScpSettings, TlsPort
 from ichnode.receive.select import Preference
 from ichnode.receive.settle import SweepSettings
 from ichnode.store.layout import Store
@@ -45,6 +47,7 @@ def peer_of(config: Config, remote: Remote) -> Peer:
         port=remote.port,
         ae_title=remote.ae_title,
         calling_ae_title=config.node.ae_title,
+        tls=PeerTls(files=config.tls.files, name=remote.tls_name or remote.host) if remote.tls else None,
     )
 
 
@@ -106,12 +109,15 @@ def sweep_settings(config: Config) -> SweepSettings:
 
 def scp_settings(config: Config) -> ScpSettings:
     """How the SCP listens."""
-    receive = config.receive
+    receive, tls = config.receive, config.tls
+    tls_port = None
+    if receive.tls_port is not None:
+        tls_port = TlsPort(port=receive.tls_port, files=tls.files, mutual=tls.mutual)
     return ScpSettings(
         ae_title=config.node.ae_title,
         host=receive.host,
         port=receive.port,
-        allow=tuple(AllowedPeer(ae_title=p.ae_title, network=str(p.network)) for p in receive.peer),
+        allow=tuple(_allowed(p) for p in receive.peer),
         floor_bytes=receive.min_free_mb * MIB,
         accept_also=config.accepted_also,
         reported_later=frozenset(peer.ae_title for peer in reported_to(config)),
@@ -120,4 +126,19 @@ def scp_settings(config: Config) -> ScpSettings:
         dimse_timeout_s=receive.dimse_timeout_s,
         network_timeout_s=receive.network_timeout_s,
         maximum_pdu_bytes=receive.max_pdu_bytes,
+        maximum_instance_bytes=receive.max_instance_mb * MIB,
+        maximum_bytes_in_memory=receive.max_memory_mb * MIB,
+        tls=tls_port,
+    )
+
+
+def _allowed(peer: PeerSection) -> AllowedPeer:
+    return AllowedPeer(
+        ae_title=peer.ae_title,
+        network=str(peer.network),
+        may=frozenset(peer.may),
+        tls_required=peer.tls == "required",
+        max_associations=peer.max_associations,
+        max_per_minute=peer.max_per_minute,
+        max_instance_bytes=None if peer.max_instance_mb is None else peer.max_instance_mb * MIB,
     )

@@ -3,12 +3,10 @@
 import os
 import shutil
 import socket
-import stat
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import asdict
 from typing import Final
 
 import typer
@@ -16,43 +14,29 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ichnode.app.wire import MIB, open_database_of, peer_of
 from ichnode.cli.alarms import alarms, read_status
+from ichnode.cli.check import Check, Verdict
 from ichnode.cli.context import OUT, AsJson, Exit, ago, options, print_json
+from ichnode.cli.privacy import privacy
 from ichnode.config.config import Config
 from ichnode.config.file import load_config
 from ichnode.deliver.echo import echo
+from ichnode.domain.commitment import Commitment
 from ichnode.domain.errors import IchnodeError
 from ichnode.domain.outputs import Peer
+from ichnode.queue.views import Status
 
 RELEASED_AT: Final = 1795305600  # 2026-11-22: a clock before this is wrong
 
 
-class Verdict(StrEnum):
-    """How a check went."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the doctor's."""
-
-    verdict: Verdict
-    what: str
-    text: str
-    todo: str = ""
-
-
 def doctor(context: typer.Context, as_json: AsJson = False) -> None:
-    """Check configuration, folders, disk, queue, weights, port, peers and clock. Exit code 1 when one fails."""
+    """Check configuration, folders, disk, queue, weights, port, peers, clock, modes, certificates. Exit code 1: one fails."""
     try:
         path = options(context).path()
         config = load_config(path)
     except IchnodeError as error:
         checks = [Check(Verdict.FAIL, "configuration", str(error), error.hint)]
     else:
-        checks = [Check(Verdict.OK, "configuration", str(path)), *_checks(config)]
+        checks = [Check(Verdict.OK, "configuration", str(path)), *_checks(config), *privacy(config, path)]
     if as_json:
         print_json([asdict(check) for check in checks])
     else:
@@ -96,13 +80,10 @@ def _folders(config: Config) -> Iterator[Check]:
         todo = "Move queue.sqlite aside, or put a backed-up one in its place (docs/how-to/install.md)."
         yield Check(Verdict.FAIL, "queue", f"{folder / 'queue.sqlite'} cannot be used ({type(error).__name__})", todo)
         return
-    mode = stat.S_IMODE(folder.stat().st_mode)
     writable = os.access(folder, os.W_OK | os.X_OK)
     if not writable:
         todo = "Run as the user of the service: sudo -u ichnode ichnode doctor."
         yield Check(Verdict.FAIL, "state folder", f"{folder} is not writable for this user", todo)
-    elif mode & 0o007:
-        yield Check(Verdict.WARN, "state folder", f"{folder} is open to everyone", f"chmod o-rwx {folder}")
     else:
         yield Check(Verdict.OK, "state folder", f"{folder}")
     free = shutil.disk_usage(folder).free // MIB
@@ -116,6 +97,18 @@ def _folders(config: Config) -> Iterator[Check]:
     waiting = f"oldest job is from {ago(now.oldest_waiting_at)}" if now.oldest_waiting_at else "nothing waits"
     verdict = Verdict.WARN if found else Verdict.OK
     yield Check(verdict, "queue", f"{waiting}, {found} alarms", "`ichnode status` lists them.")
+    yield from _commitment(now, config)
+
+
+def _commitment(now: Status, config: Config) -> Iterator[Check]:
+    """What was learnt of the destinations that are asked for storage commitment."""
+    for destination in config.destination:
+        known = now.abilities.get(destination.name)
+        if known is None or destination.commitment == Commitment.NO:
+            continue
+        text = f"{destination.name} {'commits' if known['commits'] else 'offers none'}, asked {ago(known['at'])}"
+        text += f": {known['reason']}" if known["reason"] else ""
+        yield Check(Verdict.OK, "storage commitment", text)
 
 
 def _weights(config: Config) -> Check:

@@ -106,7 +106,7 @@ app.command("reference", hidden=True)(reference.reference)
 
 def main() -> None:
     """Runs one verb. An error is one sentence and a hint, never a traceback."""
-    os.umask(0o027)  # what the node keeps are patients' images: nothing of it for everyone
+    os.umask(0o077)  # what the node keeps are patients' images: nothing of it for any other user
     try:
         app()
     except IchnodeError as error:

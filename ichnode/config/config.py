@@ -7,6 +7,7 @@ from ichnode.config.node import Node, Retention, Schedule
 from ichnode.config.receiving import Receive, RuleSection, Series
 from ichnode.config.remotes import DestinationSection, ModalitySection, PacsSection
 from ichnode.config.reporting import Report
+from ichnode.config.tls import Tls
 from ichnode.config.trail import Audit
 from ichnode.config.values import Section
 from ichnode.domain.profile import Profile, distinct
@@ -26,6 +27,7 @@ class Config(Section):
     destination: tuple[DestinationSection, ...] = Field((), description="")
     pacs: tuple[PacsSection, ...] = Field((), description="")
     modality: tuple[ModalitySection, ...] = Field((), description="")
+    tls: Tls = Field(Tls(), description="")
     retention: Retention = Field(Retention(), description="")
     schedule: Schedule = Field(Schedule(), description="")
     audit: Audit = Field(Audit(), description="")

@@ -17,6 +17,8 @@ class Remote(Section):
     host: str = Field(min_length=1, description="Host name or address.")
     port: Port = Field(description="Its port.")
     ae_title: AETitle = Field(description="Its AE title.")
+    tls: bool = Field(False, description="Call it over TLS: `port` is its port for that. Needs `tls.ca`.")
+    tls_name: str = Field("", description='Name in its certificate; else `host`. `"*"`: any that `tls.ca` signed.')
 
 
 class DestinationSection(Remote):

@@ -5,14 +5,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from socket import IPPROTO_TCP, TCP_NODELAY, socket
+from ssl import SSLCertVerificationError, SSLContext, SSLError
 from typing import Any, Final
 
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
-from ichnode.domain.errors import Retryable
+from ichnode.domain.errors import ConfigError, Retryable
 from ichnode.domain.outputs import Peer
+from ichnode.domain.tls import ANY_NAME
+from ichnode.tls.contexts import TellingSocket, client_context
 from ichnode.turn import take
 
 MAX_CONTEXTS: Final = 128  # PS3.8 9.3.2.2: their ids are the odd numbers of one byte
@@ -104,9 +107,15 @@ def _request(
     ae.network_timeout = timeouts.network_s
     connected: list[float] = []
     sockets: list[socket] = []
+    tls = _tls_of(peer)
 
-    def _on_sent(event: evt.Event) -> None:
-        sockets.append(event.assoc.dul.socket.socket)  # of the request, before the connection is tried
+    def _on_sent(event: evt.Event) -> None:  # of the request, before the connection is tried
+        if tls is not None:
+            assert peer.tls is not None
+            name = peer.host if peer.tls.name == ANY_NAME else peer.tls.name
+            # The handshake comes with the connection, within its time limit.
+            event.assoc.dul.socket.socket = tls.wrap_socket(event.assoc.dul.socket.socket, server_hostname=name)
+        sockets.append(event.assoc.dul.socket.socket)
 
     def _on_open(event: evt.Event) -> None:
         # pynetdicom lifts the socket's time limit once connected: a peer that stops reading would block us for ever.
@@ -130,7 +139,30 @@ def _request(
     if association.is_established or association.rejected_contexts:
         return association
     sockets[0].close()  # pynetdicom leaves it open when the connection is refused
-    raise Unreachable(f"{peer.name}: {_why(association, peer, timeouts, started, connected)}")
+    why = _why_not_tls(sockets[0], peer) or _why(association, peer, timeouts, started, connected)
+    raise Unreachable(f"{peer.name}: {why}")
+
+
+def _tls_of(peer: Peer) -> SSLContext | None:
+    """Made for each association, so that new certificates need no restart."""
+    if peer.tls is None:
+        return None
+    try:
+        return client_context(peer.tls.files, check_name=peer.tls.name != ANY_NAME)
+    except ConfigError as error:
+        raise Unreachable(f"{peer.name}: {error}") from error
+
+
+def _why_not_tls(used: socket, peer: Peer) -> str:
+    failure = used.failure if isinstance(used, TellingSocket) else None
+    if failure is None:
+        return ""
+    where = f"{peer.host}:{peer.port}"
+    if isinstance(failure, SSLCertVerificationError):
+        return f"the certificate of {where} is not accepted: {failure.verify_message}"
+    if isinstance(failure, SSLError):
+        return f"no TLS with {where}: {(failure.reason or 'it broke off').lower().replace('_', ' ')}"
+    return f"no TLS with {where}: it does not speak it, or broke off"
 
 
 def _why(association: Association, peer: Peer, timeouts: Timeouts, started: float, connected: Sequence[float]) -> str:

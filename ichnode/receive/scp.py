@@ -13,23 +13,36 @@ from pynetdicom.events import Event
 from sqlalchemy.exc import SQLAlchemyError
 
 from ichnode.domain.states import Transfer
+from ichnode.domain.tls import TlsFiles
 from ichnode.queue.database import Database
 from ichnode.queue.intake import remark
 from ichnode.queue.series import cut_open_transfers, mark_transfer
 from ichnode.receive.allow import AllowedPeer
 from ichnode.receive.commitment import CommitmentScp
 from ichnode.receive.contexts import ACCEPT_ALSO, COMMITMENT, CT_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
+from ichnode.receive.gate import MIB, Gate
 from ichnode.receive.intake import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Arrival, Outcome, Taken, take
+from ichnode.receive.listen import Listener, listen
 from ichnode.receive.reception import Reception
+from ichnode.receive.refusals import Refusals
 from ichnode.receive.transfers import Transfers
 from ichnode.store.layout import Store
+from ichnode.tls.contexts import ServerContext
 from ichnode.trail.trail import OFF, Trail
 
 log = logging.getLogger(__name__)
 
-# PS3.8 table 9-21: result, source, reason
-REJECT_CALLING_AE: Final = (1, 1, 3)  # permanent, service user, calling AE title not recognised
-REJECT_CONGESTION: Final = (2, 3, 1)  # transient, presentation, temporary congestion
+REJECT_CONGESTION: Final = (2, 3, 1)  # PS3.8 table 9-21: transient, presentation, temporary congestion
+LONGEST_WAIT_S: Final = 20.0  # a sender over its rate is slowed down; most give up on an answer after 30 s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsPort:
+    """A port for TLS alone. ``mutual``: callers must show a certificate of theirs."""
+
+    port: int
+    files: TlsFiles
+    mutual: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +61,9 @@ class ScpSettings:
     dimse_timeout_s: float = 60
     network_timeout_s: float = 120
     maximum_pdu_bytes: int = 131072
+    maximum_instance_bytes: int = 512 * MIB
+    maximum_bytes_in_memory: int = 768 * MIB  # of all instances that are coming in
+    tls: TlsPort | None = None
 
 
 @dataclass(slots=True)
@@ -90,17 +106,32 @@ class Receiver:
         self._in_hand: set[Any] = set()
         self._idle = threading.Condition()
         self._stopping = False
+        self._stopped = threading.Event()
         store.make_folders()
         cut_open_transfers(db)
-        self._server = _application_entity(settings).start_server(
-            (settings.host, settings.port), block=False, evt_handlers=self._handlers()
+        self.refusals = Refusals(self._alarm)
+        self._gate = Gate(
+            settings.allow,
+            refusals=self.refusals,
+            max_instance_bytes=settings.maximum_instance_bytes,
+            max_bytes_in_memory=settings.maximum_bytes_in_memory,
         )
-        log.info("listening on port %d as %s", self.port, settings.ae_title, extra={"action": "listen"})
+        entity = _application_entity(settings)
+        self._server = self._listen(entity, settings.port, None)
+        self._tls_server: Listener | None = None
+        if settings.tls is not None:
+            context = ServerContext(settings.tls.files, mutual=settings.tls.mutual, tell=self._alarm)
+            self._tls_server = self._listen(entity, settings.tls.port, context)
 
     @property
     def port(self) -> int:
         """The port that it listens on."""
         return int(self._server.server_address[1])
+
+    @property
+    def tls_port(self) -> int | None:
+        """The port on which it listens for TLS, if it does."""
+        return None if self._tls_server is None else int(self._tls_server.server_address[1])
 
     @property
     def is_listening(self) -> bool:
@@ -111,13 +142,35 @@ class Receiver:
         """Refuses what is new, lets each instance in hand be finished and answered, then closes everything."""
         with self._idle:
             self._stopping = True
+            self._stopped.set()
             if not self._idle.wait_for(lambda: not self._in_hand, timeout=grace_s):
                 log.warning("%d instances were still in hand", len(self._in_hand), extra={"action": "stop"})
-        for association in self._server.active_associations:
-            if association.is_established:  # one that is being rejected must not be aborted too: PS3.8 9.2 forbids it
-                association.abort()
-        self._server.shutdown()
+        for server in filter(None, (self._server, self._tls_server)):
+            for association in server.active_associations:
+                if association.is_established:  # one that is being rejected must not be aborted too, PS3.8 9.2
+                    association.abort()
+            server.shutdown()
+        self.refusals.report()
         log.info("stopped", extra={"action": "stop"})
+
+    def _listen(self, entity: AE, port: int, tls: ServerContext | None) -> Listener:
+        address = (self._settings.host, port)
+        server = listen(entity, address, self._handlers(), tls=tls, knows=self._gate.knows, refused=self._turned_away)
+        how = " over TLS" if tls else ""
+        bound, title = server.server_address[1], self._settings.ae_title
+        log.info("listening%s on port %d as %s", how, bound, title, extra={"action": "listen"})
+        return server
+
+    def _turned_away(self, address: str, why: str) -> None:
+        """Who never came to ask for an association."""
+        self.refusals.note(address, why)
+        self._trail.associated("?", address, why)
+
+    def _alarm(self, text: str) -> None:
+        try:
+            remark(self._db, text, now=self._clock(), alarm=True)
+        except (OSError, SQLAlchemyError) as error:
+            log.error("an alarm could not be noted: %s: %s", type(error).__name__, text, extra={"action": "alarm"})  # noqa: TRY400
 
     def _handlers(self) -> list[tuple[Any, Callable[[Event], Any]]]:
         return [
@@ -126,6 +179,7 @@ class Receiver:
             (evt.EVT_REJECTED, self._on_rejected),
             (evt.EVT_C_ECHO, self._on_echo),
             (evt.EVT_C_STORE, self._on_store),
+            (evt.EVT_PDU_RECV, self._on_pdu),
             (evt.EVT_DIMSE_SENT, self._on_answered),
             (evt.EVT_RELEASED, self._on_released),
             (evt.EVT_ABORTED, self._on_aborted),
@@ -133,17 +187,18 @@ class Receiver:
         ]
 
     def _on_requested(self, event: Event) -> None:
-        """Rejects who is not on the list. Before negotiation, for pynetdicom's own list knows titles only."""
+        """Rejects who is not let in. Before negotiation, for pynetdicom's own list knows titles only."""
         association = event.assoc
         title = association.requestor.primitive.calling_ae_title.strip()
         address = association.requestor.address
         if self._stopping:
             reason, why = REJECT_CONGESTION, "shutting down"
-        elif not any(peer.admits(title, address) for peer in self._settings.allow):
-            reason, why = REJECT_CALLING_AE, "not on the list of allowed peers"
+            log.warning("association from %s at %s rejected: %s", title, address, why, extra={"action": "reject"})
         else:
-            return
-        log.warning("association from %s at %s rejected: %s", title, address, why, extra={"action": "reject"})
+            refused = self._gate.admit(association)
+            if refused is None:
+                return
+            reason, why = refused.reason, refused.why
         association.acse.send_reject(*reason)
         association.kill()
         self._trail.associated(title, address, why)
@@ -155,6 +210,8 @@ class Receiver:
         """Pynetdicom's own rejections."""
         called = event.assoc.requestor.primitive.called_ae_title.strip()
         why = "too many associations" if called == self._settings.ae_title else "wrong called AE title"
+        self._gate.ends(event.assoc)
+        self.refusals.note(" at ".join(_caller(event.assoc)), why)
         self._trail.associated(*_caller(event.assoc), why)
 
     def _on_echo(self, _event: Event) -> int:
@@ -167,7 +224,7 @@ class Receiver:
                 return OUT_OF_RESOURCES
             self._in_hand.add(event.assoc)
         try:
-            taken = self._take(event)
+            taken = self._in_time(event)
         except (OSError, SQLAlchemyError) as error:
             log.error("an instance could not be kept: %s", type(error).__name__, extra={"action": "store"})  # noqa: TRY400
             taken = Taken(status=OUT_OF_RESOURCES, outcome=Outcome.REFUSED, why="the disk or the database failed")
@@ -180,6 +237,14 @@ class Receiver:
         if taken.why:
             tally.why[taken.why] += 1
         return taken.status
+
+    def _in_time(self, event: Event) -> Taken:
+        """Takes an instance when it is its turn. Out of turn for too long is "out of resources", which is transient."""
+        wait_s = self._gate.wait_s(event.assoc)
+        if wait_s > LONGEST_WAIT_S:
+            return Taken(status=OUT_OF_RESOURCES, outcome=Outcome.REFUSED, why="more instances a minute than it may")
+        self._stopped.wait(wait_s)
+        return self._take(event)
 
     def _take(self, event: Event) -> Taken:
         arrival = arrival_of(event, calling_ae=event.assoc.requestor.ae_title.strip())
@@ -195,7 +260,11 @@ class Receiver:
             self._receptions[association] = Reception(self._trail, *_caller(association))
         return self._receptions[association]
 
+    def _on_pdu(self, event: Event) -> None:
+        self._gate.received(event.assoc, event.pdu)
+
     def _on_answered(self, event: Event) -> None:
+        self._gate.answered(event.assoc)
         self._not_in_hand(event.assoc)
 
     def _on_released(self, event: Event) -> None:
@@ -206,6 +275,7 @@ class Receiver:
 
     def _end(self, association: Any, *, in_order: bool) -> None:
         self._not_in_hand(association)
+        self._gate.ends(association)
         try:
             for uid, transfer in self.transfers.ends(association, in_order=in_order).items():
                 mark_transfer(self._db, uid, transfer)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 PART_SUFFIX: Final = ".part"  # a file that is being written; after a crash, one that never was acknowledged
-FILE_MODE: Final = 0o640
+FILE_MODE: Final = 0o600  # patients' images: for the user of the service alone
 
 Buffer = bytes | bytearray | memoryview
 
@@ -43,7 +43,7 @@ def make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     make_folder(folder.parent)
-    folder.mkdir(mode=0o750, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     sync_folder(folder.parent)
 
 

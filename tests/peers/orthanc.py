@@ -33,7 +33,8 @@ class Orthanc:
     folder: Path
     dicom_port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
-    modalities: dict[str, list[Any]] = field(default_factory=dict)  # name -> AE title, host, port: whom it knows
+    modalities: dict[str, Any] = field(default_factory=dict)  # name -> AE title, host, port: whom it knows
+    more: dict[str, Any] = field(default_factory=dict)  # further settings
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -51,6 +52,7 @@ class Orthanc:
             "DicomAlwaysAllowStore": True,
             "DicomAlwaysAllowEcho": True,
             "DicomModalities": self.modalities,
+            **self.more,
         }
         config = self.folder / "orthanc.json"
         config.write_text(json.dumps(settings))
@@ -122,6 +124,11 @@ class Orthanc:
         dicom = [{"SOPClassUID": sop_class, "SOPInstanceUID": instance} for sop_class, instance in objects]
         path = f"/modalities/{modality}/storage-commitment"
         return str(json.loads(self._post(path, json.dumps({"DicomInstances": dicom}).encode()))["Path"])
+
+    def send(self, modality: str, study_instance_uid: str) -> dict[str, Any]:
+        """Lets it send a study to one of its modalities (C-STORE); its answer."""
+        body = json.dumps({"Resources": self._study(study_instance_uid), "Synchronous": True}).encode()
+        return dict(json.loads(self._post(f"/modalities/{modality}/store", body)))
 
     def of_instance(self, sop_instance_uid: str, what: str) -> bytes:
         """What it has of an instance: its ``file``, or the picture that it shows as ``preview``."""

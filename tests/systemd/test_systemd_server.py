@@ -31,7 +31,7 @@ def test_the_services_come_up(server):
 
     assert server.states() == ["active"] * 3
     server.machine.sh("systemctl --no-pager list-units 'ichnode*'")
-    assert server.machine.look("stat -c '%a %U' /var/lib/ichnode").split() == ["750", "ichnode"]
+    assert server.machine.look("stat -c '%a %U' /var/lib/ichnode").split() == ["700", "ichnode"]
 
 
 def test_each_service_is_shut_in(server):

@@ -1,11 +1,16 @@
 """doctor: one line a check, each ok, warn or fail with what to do."""
 
+import os
 import shutil
+import subprocess
+from dataclasses import replace
 
 import pytest
 
 from ichnode.cli import doctor
 from ichnode.cli.context import Exit
+from tests.certificates import Authority
+from tests.peers.tools import CHECKOUT
 
 
 @pytest.fixture
@@ -21,7 +26,7 @@ def checks(ichnode):
 @pytest.fixture
 def private(config, tmp_path):
     """A state folder as the installation makes it."""
-    (tmp_path / "state").mkdir(mode=0o750)
+    (tmp_path / "state").mkdir(mode=0o700)
     return config
 
 
@@ -60,14 +65,104 @@ def test_too_little_space_fails(checks, private):
     assert checks()["disk"][0] == "fail"
 
 
-def test_a_state_folder_open_to_everyone_is_a_warning(checks, tmp_path):
-    (tmp_path / "state").mkdir()
-    (tmp_path / "state").chmod(0o755)
-    assert checks()["state folder"] == (
-        "warn",
-        f"{tmp_path / 'state'} is open to everyone",
-        f"chmod o-rwx {tmp_path / 'state'}",
-    )
+@pytest.mark.usefixtures("private")
+def test_what_others_on_the_machine_can_read_is_a_warning(checks, tmp_path):
+    state = tmp_path / "state"
+    assert checks()["modes"][0] == "ok"
+    (state / "instances/open.dcm").touch()
+    (state / "instances/open.dcm").chmod(0o640)
+    text = f"1 files or folders in {state} are open to other users"
+    assert checks()["modes"] == ("warn", text, f"chmod -R go= {state}")
+    (state / "instances/open.dcm").chmod(0o600)
+    state.chmod(0o750)
+    assert checks()["modes"][0] == "warn"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.usefixtures("private")
+def test_a_file_that_another_user_has_left_in_the_state_folder_fails(checks, tmp_path):
+    stray = tmp_path / "state/stray"
+    stray.touch(mode=0o600)
+    os.chown(stray, 12345, 12345)
+    verdict, text, todo = checks()["owner"]
+    assert (verdict, text) == ("fail", f"1 files in {tmp_path / 'state'} belong to another user than root")
+    assert todo == f"chown -R root: {tmp_path / 'state'}"
+    assert checks()["service user"][0] == "warn"
+
+
+@pytest.mark.usefixtures("private")
+def test_a_configuration_or_weights_that_others_can_write_are_told(checks, config, tmp_path):
+    config.chmod(0o644)
+    assert "configuration's mode" not in checks()
+    config.chmod(0o646)
+    assert checks()["configuration's mode"][0] == "fail"
+    weights = tmp_path / "weights"
+    shutil.copytree(CHECKOUT / "weights/ich-zhong2021", weights)
+    text = config.read_text().replace(str(CHECKOUT / "weights/ich-zhong2021"), str(weights))
+    config.write_text(text)
+    for path in (weights, *weights.iterdir()):
+        path.chmod(0o755)
+    assert "weights' mode" not in checks()
+    (weights / "model.safetensors").chmod(0o664)
+    assert checks()["weights' mode"][0] == "warn"
+
+
+@pytest.fixture
+def authority(tmp_path):
+    return Authority(tmp_path / "ca")
+
+
+def add_tls(config, files):
+    lines = [f'{name} = "{getattr(files, name)}"' for name in ("certificate", "key", "ca")]
+    config.write_text(config.read_text() + "[tls]\n" + "\n".join(lines) + "\n")
+
+
+@pytest.mark.usefixtures("private")
+@pytest.mark.parametrize(
+    ("days", "verdict", "text"),
+    [(60, "ok", "the key fits, good until"), (12, "warn", "ends in 12 days"), (-1, "fail", "ended on")],
+)
+def test_the_end_of_a_certificate_is_told_30_days_before(ichnode, checks, config, authority, days, verdict, text):
+    add_tls(config, authority.issue(days=days))
+
+    assert checks()["certificates"][0] == verdict
+    assert text in checks()["certificates"][1]
+    alarms = ichnode("status", "--json").json["alarms"]
+    assert bool([alarm for alarm in alarms if text in alarm]) is (verdict != "ok")
+
+
+@pytest.mark.usefixtures("private")
+def test_a_key_that_does_not_fit_or_is_encrypted_fails_and_asks_nobody(checks, config, authority):
+    files, other = authority.issue(), authority.issue()
+    add_tls(config, replace(files, key=other.key))
+    assert "key values mismatch" in checks()["certificates"][1]
+    sealed = files.key.with_suffix(".sealed")
+    command = ["openssl", "pkcs8", "-topk8", "-in", files.key, "-out", sealed, "-passout", "pass:geheim"]
+    subprocess.run(command, check=True, capture_output=True)
+    sealed.chmod(0o600)
+    config.write_text(config.read_text().replace(str(other.key), str(sealed)))
+    verdict, text, _ = checks()["certificates"]
+    assert verdict == "fail"
+    assert "not encrypted" in text
+
+
+def test_a_key_that_everyone_can_read_is_no_configuration(ichnode, config, authority):
+    files = authority.issue()
+    add_tls(config, files)
+    files.key.chmod(0o644)
+    said = ichnode("config", "check")
+    assert said.code == Exit.USAGE
+    assert "tls.key" in said.err
+    assert f"chmod 600 {files.key}" in said.err
+
+
+def test_no_secret_is_shown(ichnode, config, authority):
+    files = authority.issue()
+    add_tls(config, files)
+    said = ichnode("config", "check", "--json")
+    assert said.json["tls"]["key"] == str(files.key)
+    secret = [line for line in files.key.read_text().splitlines() if not line.startswith("-")]
+    assert not any(line in said.out for line in secret)
 
 
 @pytest.mark.usefixtures("private")

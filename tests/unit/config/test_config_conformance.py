@@ -14,16 +14,19 @@ from pynetdicom.sop_class import (
 )
 
 from ichnode import __version__
+from ichnode import commitment as messages
 from ichnode.config.receiving import Receive
 from ichnode.deliver.classify import MEANINGS, Outcome
 from ichnode.deliver.parcel import INTERCHANGEABLE
 from ichnode.deliver.send import NAMES
+from ichnode.domain.commitment import FAILURES
 from ichnode.domain.flags import Flag
 from ichnode.domain.identity import MANUFACTURER, MODEL_NAME, RESEARCH_NOTICE
 from ichnode.domain.outputs import ObjectKind
 from ichnode.domain.profile import SOP_CLASSES, USUAL, Profile, ScForm, SegForm, SrForm
-from ichnode.receive import intake, scp
-from ichnode.receive.contexts import ACCEPT_ALSO, CT_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
+from ichnode.receive import gate, intake, scp
+from ichnode.receive.commitment import NO_SUCH_ACTION
+from ichnode.receive.contexts import ACCEPT_ALSO, COMMITMENT, CT_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from ichnode.report import codes
 
 PAGE = (Path(__file__).parents[3] / "docs/reference/conformance.md").read_text(encoding="utf-8")
@@ -42,7 +45,7 @@ def rows(text):
 def test_every_sop_class_that_is_accepted_or_sent_stands_in_the_overview():
     roles = {row[1]: (row[2], row[3]) for row in rows(section("1 Overview")) if row[1].startswith("1.2")}
     accepted = {uid for uid, (_, as_scp) in roles.items() if as_scp.startswith("yes")}
-    assert accepted == {VERIFICATION, *CT_CLASSES, *ACCEPT_ALSO, *SOP_CLASSES.values()}
+    assert accepted == {VERIFICATION, COMMITMENT, *CT_CLASSES, *ACCEPT_ALSO, *SOP_CLASSES.values()}
     assert {uid for uid, (_, as_scp) in roles.items() if as_scp == "yes ⁴"} == {*SOP_CLASSES.values()} - {*ACCEPT_ALSO}
     assert set(Receive.model_fields["accept_also"].default) == set(ACCEPT_ALSO)
     asked = {
@@ -52,6 +55,7 @@ def test_every_sop_class_that_is_accepted_or_sent_stands_in_the_overview():
     }
     assert {uid for uid, (as_scu, _) in roles.items() if as_scu.startswith("yes")} == {
         VERIFICATION,
+        COMMITMENT,
         *SOP_CLASSES.values(),
         *asked,
     }
@@ -85,11 +89,21 @@ def test_every_status_of_the_scp_is_listed_and_no_other():
     assert {row[0] for row in rows(section("C-STORE status"))[2:]} == {f"0x{status:04X}" for status in used}
 
 
+def test_every_status_of_storage_commitment_is_listed_and_no_other():
+    takes = {messages.SUCCESS, messages.FAILED, messages.NO_SUCH_SOP_INSTANCE, messages.INVALID_ARGUMENT}
+    listed = {row[0] for row in rows(section("Storage commitment as SCP"))[2:]}
+    assert listed == {f"0x{status:04X}" for status in takes | {NO_SUCH_ACTION}}
+    reports, _, reasons = section("Storage commitment as SCU").partition("| Failure Reason")
+    listed = {row[0] for row in rows(reports)[2:]}
+    assert listed == {f"0x{status:04X}" for status in takes | {messages.NO_SUCH_EVENT}}
+    assert all(f"0x{reason:04X}" in reasons for reason in FAILURES)
+
+
 def test_every_rejection_is_listed():
     listed = {tuple(int(cell[0]) for cell in row[1:4]) for row in rows(section("Associations"))[-4:]}
-    rejections = {value for name, value in vars(scp).items() if name.startswith("REJECT_")}
+    rejections = {value for name, value in (vars(scp) | vars(gate)).items() if name.startswith("REJECT_")}
     assert rejections <= listed
-    assert listed - rejections == {(1, 1, 7), (2, 3, 2)}  # pynetdicom's own
+    assert listed - rejections == {(1, 1, 7)}  # pynetdicom's own
 
 
 @pytest.mark.parametrize("meaning", MEANINGS, ids=lambda meaning: f"0x{meaning.first:04X}")
