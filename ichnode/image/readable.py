@@ -24,8 +24,9 @@ PIXEL_GROUP: Final = 0x7FE0
 def make_readable(dataset: Dataset, depth: int = 0) -> None:
     """Mends ``dataset`` in place, its items too: afterwards no element raises when it is read.
 
-    An element whose bytes do not fit its VR is read in the standard's VR; one that fits neither is dropped, and so is a
-    sequence more than 16 levels deep. Elements that can be read keep their bytes as they came.
+    An element whose bytes do not fit its VR is read in the standard's VR, a private one as plain bytes; sequences and
+    UIDs always in the standard's. What fits neither is dropped, and so is a sequence more than 16 levels deep. Elements
+    that can be read keep their bytes as they came.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they quote the header; what is odd but can be read is no news here
@@ -49,9 +50,10 @@ def _is_readable(dataset: Dataset, tag: BaseTag, depth: int) -> bool:
     if not isinstance(element, RawDataElement):  # a sequence of undefined length, or what was set in code
         assert element is not None
         return _has_readable_items(element, depth) if element.VR == "SQ" else own != "SQ"
-    for vr in (own,) if own == "SQ" else dict.fromkeys((element.VR, own)):
-        dataset[tag] = meant = element._replace(VR=vr)
+    for vr in (own,) if own in ("SQ", "UI") else dict.fromkeys((element.VR, own)):
+        meant = element._replace(VR=vr)
         try:
+            dataset[tag] = meant  # pydicom converts a private element already here
             converted = dataset[tag]
         except UNREADABLE:
             continue

@@ -74,6 +74,7 @@ def _command(options: argparse.Namespace) -> list[str]:
         "max_total_time": options.seconds,
         "max_len": TARGETS[options.target],
         "timeout": HANGS_S,
+        "report_slow_units": HANGS_S,
         "rss_limit_mb": LARGEST_MB,
         "print_final_stats": 1,
         "artifact_prefix": options.finds / f"{options.target}-native-",

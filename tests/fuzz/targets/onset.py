@@ -32,13 +32,13 @@ def one(data: bytes) -> None:
     """Looks for one onset."""
     source = BytesIn(data)
     rule, vr, taken = RULES[source.below(len(RULES))], VRS[source.below(len(VRS))], ACQUIRED_AT[source.below(4)]
-    ds = Dataset()
     zone, times = source.take(source.below(9)), 1 + 199 * (source.byte() & 1)
-    ds[Tag("TimezoneOffsetFromUTC")] = _raw(Tag("TimezoneOffsetFromUTC"), "SH", zone)
+    elements = [_raw(Tag("TimezoneOffsetFromUTC"), "SH", zone)]
     if rule.is_private:
-        ds[Tag(0x00330010)] = _raw(Tag(0x00330010), "LO", b"Site")
+        elements.append(_raw(Tag(0x00330010), "LO", b"Site"))
     tag = Tag(0x00331001) if rule.is_private else Tag(rule.tag or rule.attribute)
-    ds[tag] = _raw(tag, vr, source.rest() * times)
+    elements.append(_raw(tag, vr, source.rest() * times))
+    ds = Dataset({element.tag: element for element in elements})
     with bounded(), mute():
         found = onset_of(ds, [rule], taken)
     if found is not None and not 0 <= found.hours <= LONGEST_H:

@@ -46,6 +46,16 @@ def test_what_cannot_be_read_was_not_said(keyword, vr, value):
     assert ds.PatientID == "P1"
 
 
+def test_a_private_element_that_cannot_be_read_is_bytes():
+    creator = RawDataElement(Tag(0x00330010), "LO", 4, b"Site", 0, False, True)
+    number = RawDataElement(Tag(0x00331001), "US", 3, b"\0\1\2", 0, False, True)
+    ds = Dataset({creator.tag: creator, number.tag: number})
+
+    make_readable(ds)
+
+    assert ds[number.tag].value == b"\0\1\2"
+
+
 def test_a_value_in_the_wrong_vr_is_read_in_the_right_one():
     ds = put(Dataset(), "SeriesDescription", "FD", b"head")
 
