@@ -12,6 +12,7 @@ from ichnode.findings.sections import Mask
 
 SIMPLIFIED_PX = 0.4  # a drawn contour lies off the true one by no more
 ROUNDED_MM = 0.4  # standard deviation: an outline shall not count the corners of pixels as bays
+ROUNDED_GAP_MM = 0.6  # likewise: with it the gaps of phantoms in thin slices are neither over- nor underrated
 
 
 def contour_of(region: Mask, corner: tuple[int, int] = (0, 0)) -> Contour:
@@ -44,7 +45,7 @@ def bays(region: Mask, geometry: Geometry) -> list[tuple[float, Vector]]:
     A bay lies between two neighbouring corners of the convex hull; its depth is the largest distance from their chord.
     """
     mm = np.array([geometry.row_spacing_mm, geometry.column_spacing_mm])
-    outline = _rounded(region, mm)[0][:-1]
+    outline = _rounded(region, mm, ROUNDED_MM)[0][:-1]
     places = outline * mm
     try:
         corners = np.sort(ConvexHull(places).vertices)
@@ -65,16 +66,13 @@ def gap_mm(one: Mask, other: Mask, geometry: Geometry) -> float:
     Each is rounded for itself, so that it lies between the middles of pixels and a gap of one pixel stays open.
     """
     mm = np.array([geometry.row_spacing_mm, geometry.column_spacing_mm])
-    points, others = (
-        np.concatenate([part for line in _rounded(region, mm) for part in (line, (line[1:] + line[:-1]) / 2)]) * mm
-        for region in (one, other)
-    )
+    points, others = (np.concatenate(_rounded(region, mm, ROUNDED_GAP_MM)) * mm for region in (one, other))
     return float(KDTree(others).query(points)[0].min())
 
 
-def _rounded(region: Mask, mm: Vector) -> list[Vector]:
+def _rounded(region: Mask, mm: Vector, sd_mm: float) -> list[Vector]:
     """Contours of ``region`` (Y, X) without the corners of its pixels of ``mm`` (2,), longest first."""
-    return _lines(ndimage.gaussian_filter(region.astype(np.float32), ROUNDED_MM / mm))
+    return _lines(ndimage.gaussian_filter(region.astype(np.float32), sd_mm / mm))
 
 
 def _hull(points: Vector) -> Vector:

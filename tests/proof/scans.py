@@ -18,7 +18,6 @@ from ichnode.phantom.spec import PhantomSpec, draw_spec
 from tests.proof.truths import lesions_of, shown
 
 AROUND_MM = (14.0, 6.0)  # in front of the bleed and behind it, above it and below it: further off no marker is read
-FAR_HU = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,7 +88,8 @@ def _scan(spec: PhantomSpec) -> Scanned | None:
     if lesions is None:
         return None
     pose, noise = (np.random.default_rng([spec.seed, part]) for part in (POSE, NOISE))
-    acquired = _scan_near(Scene(head=head, lesions=lesions.lesions), draw_acquisition(head, spec, pose), noise)
+    near = _NearBleed(Scene(head=head, lesions=lesions.lesions), lesions.truth.brain_hu or 0.0)
+    acquired = _scan_near(near, draw_acquisition(head, spec, pose), noise)
     return Scanned(
         spec=spec,
         mask=acquired.blood >= 0.5,
@@ -100,30 +100,34 @@ def _scan(spec: PhantomSpec) -> Scanned | None:
     )
 
 
-def _scan_near(scene: Scene, whole: Acquisition, rng: np.random.Generator) -> Acquired:
-    """The slices that show the bleed, scanned as ever near it; what lies far in front and behind is plain tissue."""
-    (blood,) = (lesion for lesion in scene.lesions if isinstance(lesion, Haematoma))
+def _scan_near(near_bleed: "_NearBleed", whole: Acquisition, rng: np.random.Generator) -> Acquired:
+    """The slices that show the bleed, scanned as ever near it; what lies far in front and behind is plain brain."""
+    (blood,) = (lesion for lesion in near_bleed.lesions if isinstance(lesion, Haematoma))
     inside = quadrature(blood.shape).points[::5] * np.float32(blood.scale_mm) + blood.place.centre_mm
     ends = [inside, *(focus.centre_mm + np.outer((-1, 1), np.full(3, focus.radius_mm)) for focus in blood.foci)]
     points = np.concatenate(ends).astype(np.float64)
     reach = whole.pose.to_patient(points) @ whole.geometry.normal
     heights = whole.geometry.positions_mm
     near = (heights > reach.min() - AROUND_MM[1]) & (heights < reach.max() + AROUND_MM[1])
-    depth = float(points[:, 1].min()) - AROUND_MM[0], float(points[:, 1].max()) + AROUND_MM[0]
+    near_bleed.depth_mm = float(points[:, 1].min()) - AROUND_MM[0], float(points[:, 1].max()) + AROUND_MM[0]
     acquisition = replace(whole, table_mm=tuple(np.asarray(whole.table_mm)[near].tolist()))
-    return acquire(_NearBleed(scene, depth), acquisition, rng)
+    return acquire(near_bleed, acquisition, rng)
 
 
 class _NearBleed:
-    """A scene that is worked out in full only between two depths, head y in mm: four times as quick."""
+    """A scene that is worked out in full only between two depths, head y in mm: four times as quick.
 
-    def __init__(self, scene: Scene, depth_mm: tuple[float, float]) -> None:
+    Elsewhere is brain of ``brain_hu``, that of the other hemisphere: the swirl is compared with it.
+    """
+
+    def __init__(self, scene: Scene, brain_hu: float) -> None:
         self.head, self.lesions, self.blood_at = scene.head, scene.lesions, scene.blood_at
-        self._scene, self._depth = scene, depth_mm
+        self.depth_mm = (-np.inf, np.inf)
+        self._scene, self._brain_hu = scene, brain_hu
 
     def hu_at(self, points: np.ndarray) -> np.ndarray:
-        hu = np.where(self.head.outline_mm(points) < 0, FAR_HU, -1000).astype(np.float32)
-        near = (points[:, 1] > self._depth[0]) & (points[:, 1] < self._depth[1])
+        hu = np.where(self.head.outline_mm(points) < 0, self._brain_hu, -1000).astype(np.float32)
+        near = (points[:, 1] > self.depth_mm[0]) & (points[:, 1] < self.depth_mm[1])
         hu[near] = self._scene.hu_at(points[near])
         return hu
 
