@@ -29,7 +29,7 @@ RELEASED_AT: Final = 1795305600  # 2026-11-22: a clock before this is wrong
 
 
 def doctor(context: typer.Context, as_json: AsJson = False) -> None:
-    """Check configuration, folders, disk, queue, weights, port, peers, clock, modes, certificates. Exit code 1: one fails."""
+    """Check configuration, folders, queue, weights, port, peers, clock, modes, certificates. Exit code 1: one fails."""
     try:
         path = options(context).path()
         config = load_config(path)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from socket import SHUT_RDWR, socket
-from ssl import SSLError
+from ssl import SSLContext, SSLError
 from typing import Any, Final
 
 from pynetdicom import AE
@@ -46,35 +46,22 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc]
         self._shaking: dict[socket, str] = {}  # connection -> address
         super().__init__(*arguments, request_handler=_Handler, **options)
 
-    def verify_request(self, request: socket, client_address: tuple[Any, ...]) -> bool:
-        """Whether a connection is worth a thread: over TLS, only of who may try, and not of too many at once."""
-        if self._tls is None:
-            return True
-        address = str(client_address[0])
-        why = "" if self._knows(address) else "not on the list of allowed peers"
-        with self._lock:
-            if not why and self._too_many(address):
-                why = "too many TLS handshakes at once"
-            if not why:
-                self._shaking[request] = address
-        if why:
-            self._refused(address, why)
-        return not why
-
     def process_request_thread(self, request: socket, client_address: tuple[Any, ...]) -> None:
-        """The handshake, then the association, in a thread of its own."""
+        """The handshake, then the association, in a thread of its own: even to tell of a refusal may take long."""
+        address = str(client_address[0])
+        why = self._why_not_shake(request, address) if self._tls is not None else ""
         try:
-            # Within a PDU pynetdicom waits without limit.
-            request.settimeout(HANDSHAKE_S if self._tls else self.ae.network_timeout)
-            if self._tls is not None:
-                request = self._shake(request)
-                request.settimeout(self.ae.network_timeout)
+            if self._tls is not None and not why:
+                request = self._shake(request, self._tls.current())
+            request.settimeout(self.ae.network_timeout)  # within a PDU pynetdicom waits without limit
         except OSError as error:
             reason = (error.reason or "").lower().replace("_", " ") if isinstance(error, SSLError) else ""
-            self._refused(str(client_address[0]), f"no TLS: {reason or 'the handshake did not come to its end'}")
+            why = f"no TLS: {reason or 'the handshake did not come to its end'}"
+        if why:
             self.shutdown_request(request)
-            return
-        super().process_request_thread(request, client_address)
+            self._refused(address, why)
+        else:
+            super().process_request_thread(request, client_address)
 
     def server_close(self) -> None:
         """Closes the port, and cuts the handshakes that are under way."""
@@ -88,15 +75,25 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc]
         """Instead of a traceback on standard error."""
         log.exception("a connection from %s failed", client_address[0], extra={"action": "connect"})
 
+    def _why_not_shake(self, request: socket, address: str) -> str:
+        """A handshake is costly: only with whom it may be, and not with too many at once."""
+        if not self._knows(address):
+            return "not on the list of allowed peers"
+        with self._lock:
+            if self._too_many(address):
+                return "too many TLS handshakes at once"
+            self._shaking[request] = address
+        return ""
+
     def _too_many(self, address: str) -> bool:
         counts = Counter(self._shaking.values())
         return counts.total() >= MOST_HANDSHAKES or counts[address] >= MOST_HANDSHAKES_OF_ONE
 
-    def _shake(self, request: socket) -> socket:
-        assert self._tls is not None
+    def _shake(self, request: socket, context: SSLContext) -> socket:
         shaken: socket = request
         try:
-            wrapped = self._tls.current().wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+            request.settimeout(HANDSHAKE_S)
+            wrapped = context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
             with self._lock:
                 self._shaking[wrapped] = self._shaking.pop(request)
             shaken = wrapped
@@ -128,7 +125,8 @@ class _Handler(RequestHandler):  # type: ignore[misc]
             """pynetdicom takes the length that a PDU claims at its word, up to 4 GiB."""
             if count > max(MOST_PDU_BYTES, self.ae.maximum_pdu_size):
                 raise OSError("a PDU claims to be longer than any may be")
-            return bytearray(receive(count))
+            data: bytearray = receive(count)
+            return data
 
         channel.recv = _recv
         return association

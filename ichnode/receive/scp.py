@@ -116,12 +116,10 @@ class Receiver:
             max_instance_bytes=settings.maximum_instance_bytes,
             max_bytes_in_memory=settings.maximum_bytes_in_memory,
         )
-        entity = _application_entity(settings)
+        entity, tls = _application_entity(settings), settings.tls
+        context = ServerContext(tls.files, mutual=tls.mutual, tell=self._alarm) if tls else None
         self._server = self._listen(entity, settings.port, None)
-        self._tls_server: Listener | None = None
-        if settings.tls is not None:
-            context = ServerContext(settings.tls.files, mutual=settings.tls.mutual, tell=self._alarm)
-            self._tls_server = self._listen(entity, settings.tls.port, context)
+        self._tls_server = self._listen(entity, tls.port, context) if tls else None
 
     @property
     def port(self) -> int:

@@ -73,6 +73,7 @@ class ServerContext:
 
     def current(self) -> ssl.SSLContext:
         """The context for the next connection; those that stand are not touched."""
+        fault: ConfigError | None = None
         with self._lock:
             stamp = _stamp(self._files)
             if stamp != self._stamp:
@@ -81,8 +82,11 @@ class ServerContext:
                     self._context = server_context(self._files, mutual=self._mutual)
                     log.info("the TLS files were read again", extra={"action": "tls"})
                 except ConfigError as error:
-                    self._tell(f"The certificate from before stays in use: {error}")
-            return self._context
+                    fault = error
+            context = self._context
+        if fault is not None:  # to tell it may take long: others need not wait for that
+            self._tell(f"The certificate from before stays in use: {fault}")
+        return context
 
 
 def _context(protocol: Any, files: TlsFiles) -> ssl.SSLContext:
