@@ -39,10 +39,11 @@ def make_readable(dataset: Dataset, depth: int = 0) -> None:
 
 def _names_character_sets(dataset: Dataset) -> bool:
     try:
-        convert_encodings(dataset[CHARACTER_SET].value)
+        named = dataset[CHARACTER_SET].value
+        convert_encodings(named)
     except UNREADABLE:
         return False
-    return True
+    return str(named).isascii()  # a report takes it over, and other characters could not be written there
 
 
 def _is_readable(dataset: Dataset, tag: BaseTag, depth: int) -> bool:

@@ -34,6 +34,7 @@ def series(classic, stack, head):
         ("PlanePositionSequence", "SQ", b"\1\2\3\4\5\6\7\x08"),  # no items
         ("SpecificCharacterSet", "US", b"\1\0"),
         ("SpecificCharacterSet", "CS", b"ISO\0IR"),
+        ("SpecificCharacterSet", "CS", b"\xff\xff\xff\xff"),
     ],
 )
 def test_what_cannot_be_read_was_not_said(keyword, vr, value):
