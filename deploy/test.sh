@@ -1,7 +1,7 @@
 #!/bin/sh
 # Run every check of the project: sh deploy/test.sh
 # As root on Debian it installs the peers that the tests talk to: Orthanc, dcmtk, dcm2niix, PixelMed with a Java to run
-# it, systemd-analyze. Without root it uses those that are there, and pytest's summary names each test that was skipped
+# it, systemd-analyze, rsyslog. Without root it uses those that are there, and pytest's summary names each test that was skipped
 # for want of one.
 set -eu
 
@@ -19,6 +19,7 @@ install_peers() {
     { command -v java >/dev/null && [ -f /usr/share/java/bsh.jar ]; } || missing="$missing bsh default-jre-headless"
     [ -f /usr/share/java/pixelmed.jar ] || missing="$missing libpixelmed-java"
     command -v systemd-analyze >/dev/null || missing="$missing systemd"
+    command -v rsyslogd >/dev/null || missing="$missing rsyslog rsyslog-gnutls"
     [ -n "$missing" ] || return 0
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         say "Not installed, and no root to install them:$missing. The tests that need them will be skipped."
@@ -29,6 +30,7 @@ install_peers() {
     apt_install $missing
     # Debian starts its Orthanc as a service; the tests start their own, on free ports
     case $missing in *orthanc*) service orthanc stop >/dev/null 2>&1 || true ;; esac
+    case $missing in *rsyslog*) service rsyslog stop >/dev/null 2>&1 || true ;; esac
 }
 
 failed=

@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Event
 from typing import Final
 
+from ichnode.app.certificates import warn_of_certificates
 from ichnode.app.host import alone, clockwork, database, wait
 from ichnode.app.trail import trail_of
 from ichnode.app.wire import MIB, peer_of, scp_settings, store_of, sweep_settings
@@ -20,7 +21,11 @@ from ichnode.receive.settle import sweep
 from ichnode.store.layout import Store
 from ichnode.store.reconcile import reconcile
 from ichnode.store.retention import RetentionLimits, enforce
+from ichnode.trail import events
+from ichnode.trail.subjects import study_of_series
+from ichnode.trail.trail import Trail
 
+HOUR_S: Final = 3600
 DAY_S: Final = 86400
 RECEIVE_GRACE_S: Final = 20.0  # for the instance in hand
 COUNT_TIMEOUTS: Final = Timeouts(connect_s=3, acse_s=3, dimse_s=5, network_s=5)  # a series waits, not a person
@@ -41,9 +46,12 @@ def run_receive(config: Config, stop: Event, *, ready: Callable[[str], None], al
             "interval",
             seconds=config.schedule.sweep_s,
         )
-        scheduler.add_job(lambda: _retention(config, store, db), "interval", seconds=config.schedule.retention_s)
+        scheduler.add_job(lambda: _retention(config, store, db, trail), "interval", seconds=config.schedule.retention_s)
         scheduler.add_job(lambda: _reconcile(store, db, min_age_s=3600), "cron", hour=hour, minute=minute)
+        scheduler.add_job(receiver.refusals.report, "interval", seconds=HOUR_S)
+        scheduler.add_job(lambda: warn_of_certificates(config), "interval", seconds=DAY_S)
         scheduler.start()
+        warn_of_certificates(config)
         ready(f"listening on port {receiver.port} as {config.node.ae_title}")
         wait(stop, alive)
         receiver.stop(grace_s=RECEIVE_GRACE_S)
@@ -58,7 +66,7 @@ def _counts(config: Config) -> Ask | None:
     return PacsCounts(pacs.name, lambda study: series_counts(peer, study, COUNT_TIMEOUTS)).of_study
 
 
-def _retention(config: Config, store: Store, db: Database) -> None:
+def _retention(config: Config, store: Store, db: Database, trail: Trail) -> None:
     limits = RetentionLimits(
         delivered_s=config.retention.delivered_days * DAY_S,
         skipped_s=config.retention.skipped_days * DAY_S,
@@ -66,7 +74,11 @@ def _retention(config: Config, store: Store, db: Database) -> None:
         quarantine_s=config.retention.quarantine_days * DAY_S,
         low_water_bytes=config.retention.target_free_mb * MIB,
     )
-    enforce(store, db, limits, now=time.time())
+
+    def deleted(series: str, why: str) -> None:
+        trail.write(events.deleted, study_of_series(db, series), why)
+
+    enforce(store, db, limits, now=time.time(), deleted=deleted)
 
 
 def _reconcile(store: Store, db: Database, *, min_age_s: float) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.progress import Progress, track
 
+from ichnode.app.trail import trail_of
 from ichnode.app.wire import peer_of, preference_of, rules_of, sweep_settings
 from ichnode.cli.context import ERR, OUT, AsJson, Exit, NothingFound, options, print_json, queue
 from ichnode.cli.take_in import REPLAY_AE, take_folder, take_from_pacs
@@ -24,6 +25,9 @@ from ichnode.queue.replays import Replayable, Wanted, find
 from ichnode.receive.by_hand import TakenIn, settle_now
 from ichnode.receive.header import accession_key
 from ichnode.receive.scan import scan
+from ichnode.trail import events
+from ichnode.trail.codes import REPLAY
+from ichnode.trail.trail import user
 
 POLL_S: Final = 1.0
 
@@ -78,12 +82,23 @@ def replay(
         if not found:
             raise NothingFound("Nothing in the queue fits.", hint="`ichnode status` lists the newest series.")
         queued = _queue(db, found, weights, series, dry_run)
+        if not dry_run:
+            _tell(config, db, {row.study_instance_uid for row in found if row.series_id in queued}, folder)
         _print(_rows(found, queued), why, as_json, dry_run)
         if dry_run or not wait or not queued:
             raise typer.Exit(Exit.OK if queued else Exit.NO)
         ended = _follow(db, list(queued.values()), as_json)
     done = all(state == JobState.DONE for state, _ in ended.values())
     raise typer.Exit(Exit.OK if done else Exit.NO)
+
+
+def _tell(config: Config, db: Database, studies: set[str], folder: Path | None) -> None:
+    """Who asked for it, for the audit trail."""
+    trail, who = trail_of(config, db, "replay"), user()
+    for study in sorted(studies):
+        if folder is not None:
+            trail.write(events.imported, who, folder.absolute().as_uri(), study)
+        trail.write(events.asked_for, who, REPLAY, study)
 
 
 def _pull(
@@ -115,6 +130,9 @@ def _pull(
         taken = take_from_pacs(config, db, pacs, study.study_instance_uid)
         series |= taken.series
         _tell_refused(taken)
+        if pacs.retrieve == "get":  # what comes by C-MOVE is told by the receiver
+            trail, uid = trail_of(config, db, "replay"), study.study_instance_uid
+            trail.write(events.received, pacs.ae_title, pacs.host, uid, {}, is_new=True, in_order=True, asked=True)
     settle_now(db, series, sweep_settings(config), now=time.time())
     return tuple(sorted(series))
 

@@ -5,9 +5,14 @@ from typing import Annotated
 
 import typer
 
+from ichnode.app.trail import trail_of
 from ichnode.cli.context import OUT, Exit, NothingFound, options, queue
 from ichnode.domain.errors import ConfigError
 from ichnode.queue import outbox, views
+from ichnode.trail import events
+from ichnode.trail.codes import RESEND
+from ichnode.trail.subjects import studies_of_jobs
+from ichnode.trail.trail import user
 
 
 def resend(
@@ -30,7 +35,11 @@ def resend(
         if series == []:
             raise NothingFound(f"The queue knows nothing of {what}.", hint="`ichnode status` lists the newest.")
         job_ids = views.job_ids(db, series)
+        studies = studies_of_jobs(db, job_ids, only_dead=dead)
         count = outbox.resend(db, job_ids=job_ids, destination=to, only_dead=dead, now=time.time())
+        trail, who = trail_of(config, db, "resend"), user()
+        for study in studies if count else []:
+            trail.write(events.asked_for, who, RESEND, study)
     left = "" if count else " What is still on its way, or deleted by retention, is not sent again: see `ichnode show`."
     OUT.print(f"{count} objects will be sent again.{left}", soft_wrap=True)
     raise typer.Exit(Exit.OK if count else Exit.NO)

@@ -1,6 +1,7 @@
 """config.toml -> Config. An unknown or wrong key is an error that names the key, its line and what is allowed."""
 
 import re
+import stat
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +44,11 @@ def load_config(path: Path) -> Config:
     base = path.resolve().parent
     work = config.work.model_copy(update={"weights": base / config.work.weights})
     node = config.node.model_copy(update={"state_dir": base / config.node.state_dir})
-    return config.model_copy(update={"work": work, "node": node})
+    tls = config.tls.beside(base)
+    exposed = None if tls.key is None else _exposed(path, tls.key)
+    if exposed is not None:
+        raise exposed
+    return config.model_copy(update={"work": work, "node": node, "tls": tls, "audit": config.audit.beside(base)})
 
 
 def _contradictions(config: Config) -> Iterator[tuple[list[Any], str]]:
@@ -62,6 +67,9 @@ def _contradictions(config: Config) -> Iterator[tuple[list[Any], str]]:
         if destination.confirm_from and destination.confirm_from not in names:
             what = f"no [[pacs]] is called {destination.confirm_from!r}; there are {', '.join(names) or 'none'}"
             yield ["destination", index, "confirm_from"], what
+    yield from _contradictions_of_tls(config)
+    if config.audit.syslog.host and not (config.audit.syslog.ca or config.tls.ca):
+        yield ["audit", "syslog", "host"], "needs audit.syslog.ca or tls.ca: whose certificate shall be believed?"
     for index, rule in enumerate(config.rule or ()):
         try:
             Rule(**rule.model_dump())
@@ -72,6 +80,42 @@ def _contradictions(config: Config) -> Iterator[tuple[list[Any], str]]:
             OnsetRule(**onset.model_dump())
         except ConfigError as error:
             yield ["onset", index, "pattern"], f"{error} {error.hint}"
+
+
+def _contradictions_of_tls(config: Config) -> Iterator[tuple[list[Any], str]]:
+    tls = config.tls
+    if config.receive.max_memory_mb < config.receive.max_instance_mb:
+        yield ["receive", "max_memory_mb"], "is less than max_instance_mb"
+    if (tls.certificate is None) != (tls.key is None):
+        yield ["tls"], "certificate and key come together: one of them is missing"
+    if config.receive.tls_port is not None:
+        where: list[Any] = ["receive", "tls_port"]
+        if tls.certificate is None:
+            yield where, "needs tls.certificate and tls.key"
+        if tls.mutual and tls.ca is None:
+            yield where, "needs tls.ca, which says whose certificates callers may show; or tls.mutual = false"
+        if config.receive.tls_port == config.receive.port:
+            yield where, "is the port for plain text: each needs its own"
+    else:
+        for index, peer in enumerate(config.receive.peer):
+            if peer.tls == "required":
+                yield ["receive", "peer", index, "tls"], "there is no receive.tls_port on which it could call"
+    for section in ("destination", "pacs", "modality"):
+        for index, remote in enumerate(getattr(config, section)):
+            if remote.tls and tls.ca is None:
+                yield [section, index, "tls"], "needs tls.ca, which says whose certificate it may show"
+
+
+def _exposed(path: Path, key: Path) -> ConfigError | None:
+    """An error where others on this machine can use the key. A key that is not there is told by who needs it."""
+    try:
+        mode = stat.S_IMODE(key.stat().st_mode)
+    except OSError:
+        return None
+    if not mode & 0o007:
+        return None
+    hint = f"chown ichnode: {key}; chmod 600 {key}. If it has lain open for long, make a new one."
+    return ConfigError(f"{path}: tls.key: everyone on this machine can use {key} (mode {mode:04o})", hint=hint)
 
 
 def _explained(path: Path, text: str, error: ValidationError) -> ConfigError:

@@ -9,13 +9,11 @@ from ichnode.config.values import OneLine, Port, Section
 
 
 class SyslogSection(Section):
-    """Where audit messages go besides, by syslog over TLS (RFC 5424, RFC 5425). Files are relative to this one."""
+    """Where audit messages go besides, by syslog over TLS. If it asks for our certificate, it gets that of `[tls]`."""
 
     host: str = Field("", description="Host name of the audit repository, as its certificate has it; empty: none.")
     port: Port = Field(6514, description="Its port.")
-    ca: Path | None = Field(None, description="Certificates (PEM) that its own must come from; else the system's.")
-    certificate: Path | None = Field(None, description="Our certificate (PEM), where it asks for one.")
-    key: Path | None = Field(None, description="The private key (PEM) of our certificate.")
+    ca: Path | None = Field(None, description="Certificates (PEM) that its own must come from; else `tls.ca`.")
 
 
 class Audit(Section):
@@ -28,3 +26,8 @@ class Audit(Section):
     site: OneLine | None = Field(None, description="AuditEnterpriseSiteID of its messages.")
     max_mb: int = Field(64, ge=1, le=1024, description="A file larger than this is closed and a new one begun.")
     syslog: SyslogSection = Field(SyslogSection(), description="")
+
+    def beside(self, base: Path) -> "Audit":
+        """With its file relative to ``base``."""
+        ca = None if self.syslog.ca is None else base / self.syslog.ca
+        return self.model_copy(update={"syslog": self.syslog.model_copy(update={"ca": ca})})

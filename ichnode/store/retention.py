@@ -1,7 +1,7 @@
 """Deletes files that nobody waits for any more: by age, and earlier when the disk runs low."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,20 +51,30 @@ class Removed:
     still_low: bool
 
 
-def enforce(store: Store, db: Database, limits: RetentionLimits, *, now: float) -> Removed:
-    """Deletes what is past its limit, then the oldest that may go until enough space is free. Raises OSError."""
+def enforce(
+    store: Store,
+    db: Database,
+    limits: RetentionLimits,
+    *,
+    now: float,
+    deleted: Callable[[str, str], None] = lambda _series, _why: None,
+) -> Removed:
+    """Deletes what is past its limit, then the oldest that may go until enough space is free. Raises OSError.
+
+    ``deleted`` is told of each series (its UID) why its files went.
+    """
     files = _remove_old_quarantine(store, db, limits, now)
     for ended in Ended:
         age_s = limits.age_s(ended)
         if age_s is None:
             continue
         for item in _oldest(db, ended, before=now - age_s):
-            files += _remove(store, db, item, f"older than {age_s / 86400:g} days", now)
+            files += _remove(store, db, item, f"older than {age_s / 86400:g} days", now, deleted)
     for ended in BY_SPACE:
         if store.free_bytes() >= limits.low_water_bytes:
             break
         for item in _oldest(db, ended, before=now - limits.min_age_s):
-            files += _remove(store, db, item, "the disk is low", now)
+            files += _remove(store, db, item, "the disk is low", now, deleted)
             if store.free_bytes() >= limits.low_water_bytes:
                 break
     still_low = store.free_bytes() < limits.low_water_bytes
@@ -80,13 +90,16 @@ def _oldest(db: Database, ended: Ended, *, before: float) -> Iterator[Expendable
         yield from batch
 
 
-def _remove(store: Store, db: Database, item: Expendable, why: str, now: float) -> int:
+def _remove(
+    store: Store, db: Database, item: Expendable, why: str, now: float, deleted: Callable[[str, str], None]
+) -> int:
     # The row first: a file whose row says "purged" is deleted by the next reconciliation, while a row that promises a
     # file that is gone would raise an alarm.
     if not purged(db, item, why=why, now=now):
         return 0
     for path in (*item.instances, *item.outputs):
         store.resolve(path).unlink(missing_ok=True)
+    deleted(item.series_instance_uid, why)
     return len(item.instances) + len(item.outputs)
 
 

@@ -78,16 +78,25 @@ def receiving(us: Us, ae_title: str, address: str, study_instance_uid: str, coun
 
 
 def received(
-    us: Us, ae_title: str, address: str, study_instance_uid: str, counts: Counts, *, is_new: bool, in_order: bool
+    us: Us,
+    ae_title: str,
+    address: str,
+    study_instance_uid: str,
+    counts: Counts,
+    *,
+    is_new: bool,
+    in_order: bool,
+    asked: bool = False,
 ) -> AuditMessage:
-    """An association that brought instances of a study has ended. ``is_new``: not all were here already."""
+    """An association that brought instances of a study has ended. ``is_new``: not all were here already; ``asked``: we
+    had asked for them."""
     return AuditMessage(
         event=codes.INSTANCES_TRANSFERRED,
         action=Action.CREATE if is_new else Action.READ,
         at=us.clock(),
         gravity=Gravity.SUCCESS if in_order else Gravity.MINOR,
         description="" if in_order else "the association broke off",
-        participants=_transfer_in(us, ae_title, address),
+        participants=_transfer_in(us, ae_title, address, asked=asked),
         things=_of(us, study_instance_uid, counts),
     )
 
@@ -257,16 +266,16 @@ def _of(us: Us, study_instance_uid: str, counts: Counts) -> tuple[Thing, ...]:
     return study(study_instance_uid, counts), patient(us.patient_of(study_instance_uid))
 
 
-def _transfer_in(us: Us, ae_title: str, address: str) -> tuple[Participant, ...]:
+def _transfer_in(us: Us, ae_title: str, address: str, *, asked: bool = False) -> tuple[Participant, ...]:
     there = Participant(
         user_id=ae_title,
-        is_requestor=True,
+        is_requestor=not asked,
         role=codes.SOURCE_ROLE,
         ae_titles=(ae_title,),
         at=address,
         at_kind=AccessPoint.ADDRESS,
     )
-    return there, us.taking_part(is_requestor=False, role=codes.DESTINATION_ROLE)
+    return there, us.taking_part(is_requestor=asked, role=codes.DESTINATION_ROLE)
 
 
 def _transfer_out(us: Us, peer: Peer) -> tuple[Participant, ...]:

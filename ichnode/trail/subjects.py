@@ -1,17 +1,34 @@
 """Whose study it is, as the trail may tell it: by our own key, or by the Patient ID of the images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from sqlalchemy import select
 
+from ichnode.domain.states import DeliveryState
 from ichnode.queue.database import Database
-from ichnode.queue.tables import INSTANCES, SERIES
+from ichnode.queue.tables import DELIVERIES, INSTANCES, JOBS, OUTPUTS, SERIES
 from ichnode.store.layout import Store
 
 UNKNOWN: Final = "unknown"  # the queue knows no such study: PS3.15 A.5.3 wants an identifier all the same
+
+
+def studies_of_jobs(db: Database, job_ids: Sequence[int], *, only_dead: bool = False) -> list[str]:
+    """Study Instance UIDs of these jobs, each once; ``only_dead``: where a delivery was refused for good."""
+    query = select(SERIES.c.study_instance_uid).join(JOBS).where(JOBS.c.id.in_(job_ids)).distinct()
+    if only_dead:
+        query = query.join(OUTPUTS).join(DELIVERIES).where(DELIVERIES.c.state == DeliveryState.DEAD)
+    with db.read() as connection:
+        return sorted(connection.execute(query).scalars())
+
+
+def study_of_series(db: Database, series_instance_uid: str) -> str:
+    """Study Instance UID of a series that the queue knows."""
+    query = select(SERIES.c.study_instance_uid).where(SERIES.c.series_instance_uid == series_instance_uid).limit(1)
+    with db.read() as connection:
+        return str(connection.execute(query).scalar_one())
 
 
 def by_key(db: Database) -> Callable[[str], str]:

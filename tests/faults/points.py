@@ -87,6 +87,18 @@ class WaitsForGo(PerfectRuntime):
         return super().predict(x)
 
 
+class QuotesTheHeader(PerfectRuntime):
+    """Breaks as libraries do, with a value of the header in its message, once ``quote`` stands beside the truth."""
+
+    def predict(self, x: NetworkInput) -> Prediction:
+        if self._truth.with_name("quote").exists():
+            try:
+                float("Zacharias PID-7Q4Z2X9")
+            except ValueError as error:
+                raise RuntimeError("Grünspecht^Zacharias, born 19231117, cannot be computed") from error
+        return super().predict(x)
+
+
 def _hold(owner: Any, name: str, nth: int) -> Patch:
     """Holds the ``nth`` call of a function until the file ``go`` stands in the state folder; ``held`` tells."""
 
@@ -142,5 +154,10 @@ POINTS = {
 HOLDS = {  # no death: a moment that lasts until the test has looked
     "receive: an instance in hand": _hold(ichnode.receive.intake, "record", 3),
     "work: its child computes": lambda: None,  # WaitsForGo does it
+    "work: an error quotes the header": lambda: None,  # QuotesTheHeader does it
 }
-RUNTIMES = {"work: its child runs": KillsItsWorker, "work: its child computes": WaitsForGo}
+RUNTIMES = {
+    "work: its child runs": KillsItsWorker,
+    "work: its child computes": WaitsForGo,
+    "work: an error quotes the header": QuotesTheHeader,
+}

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ichnode import analyse, app
+from ichnode import analyse
+from ichnode.app import work
+from ichnode.app.wire import store_of
 from ichnode.cli.main import main
 from ichnode.config.config import Config
 from ichnode.demo.bleed import Bleed, blood_share
@@ -48,12 +50,12 @@ def open_child(runtime: type[PerfectRuntime], config: Config) -> tuple[str, Perf
     network = analyse.Network(runtime=runtime(config.node.state_dir / "truth.json"), card=card)
     analyse.open_network = lambda _weights, _settings: network
     set_up_logging(config.node.log_level)
-    return analyse.open_performer(app.analysis_settings(config), app.store_of(config))
+    return analyse.open_performer(work.analysis_settings(config), store_of(config))
 
 
 def run(runtime: type[PerfectRuntime]) -> None:
     """Ichnode's command line, with ``runtime`` in the network's place. The class travels to the child by its name."""
-    app.open_child = partial(open_child, runtime)
+    work.open_child = partial(open_child, runtime)
     main()
 
 
