@@ -30,10 +30,8 @@ def series(classic, stack, head):
     [
         ("Columns", "US", b"\0"),  # half a number
         ("PixelPaddingValue", "US", b"\0\1\2"),
-        ("InstanceNumber", "XX", b"1 "),  # no VR that there is
-        ("PlanePositionSequence", "SQ", b"\1\2\3\4\5\6\7\x08"),  # no items
+        ("PlanePositionSequence", "SQ", b"\1\2\3\4\5"),  # no items
         ("SpecificCharacterSet", "US", b"\1\0"),
-        ("SpecificCharacterSet", "CS", b"ISO\0IR"),
         ("SpecificCharacterSet", "CS", b"\xff\xff\xff\xff"),
     ],
 )
@@ -43,7 +41,7 @@ def test_what_cannot_be_read_was_not_said(keyword, vr, value):
 
     make_readable(ds)
 
-    assert [element.keyword for element in ds] in (["PatientID"], [keyword, "PatientID"], ["PatientID", keyword])
+    assert [element.keyword for element in ds] == ["PatientID"]
     assert ds.PatientID == "P1"
 
 
@@ -59,10 +57,11 @@ def test_a_private_element_that_cannot_be_read_is_bytes():
 
 def test_a_value_in_the_wrong_vr_is_read_in_the_right_one():
     ds = put(Dataset(), "SeriesDescription", "FD", b"head")
+    put(ds, "InstanceNumber", "XX", b"1 ")  # no VR that there is
 
     make_readable(ds)
 
-    assert ds.SeriesDescription == "head"
+    assert (ds.SeriesDescription, ds.InstanceNumber) == ("head", 1)
 
 
 def test_what_can_be_read_keeps_its_bytes():
