@@ -34,6 +34,8 @@ install_program() {
     mkdir -p "$opt/versions"
     version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$checkout/pyproject.toml")-$(source_id "$checkout")
     make_venv "$opt/versions/$version" "$checkout"
+    "$opt/versions/$version/bin/python" -m ichnode --version >/dev/null ||
+        fail "This version does not run (see above); the one in use stays."
     # the link is moved in one step: there is no moment without a program
     ln -sfn "versions/$version" "$opt/venv.new"
     mv -fT "$opt/venv.new" "$opt/venv"

@@ -1,7 +1,6 @@
 """Servers with a real systemd. They are built only where ICHNODE_SYSTEMD names a folder for them: run.sh does."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -38,14 +37,14 @@ def folder() -> Path:
 
 @pytest.fixture(scope="session")
 def present() -> str:
-    """The commit that is tested: the newest."""
-    return commits("HEAD")[0]
+    """The commit that is tested: the newest, or what ICHNODE_SYSTEMD_COMMIT names."""
+    return commits(os.environ.get("ICHNODE_SYSTEMD_COMMIT", "HEAD"))[0]
 
 
 @pytest.fixture(scope="session")
-def older() -> str:
+def older(present: str) -> str:
     """The last commit with the first database: an upgrade from it goes through every migration."""
-    second = commits("HEAD", "--diff-filter=A", "--", "ichnode/queue/migrations/versions")[-2]
+    second = commits(present, "--diff-filter=A", "--", "ichnode/queue/migrations/versions")[-2]
     return commits(f"{second}~1")[0]
 
 
@@ -67,12 +66,14 @@ def make_server(folder: Path, orthanc: Orthanc, present: str, older: str) -> Ite
 
         def make(name: str) -> Server:
             root = folder / name
-            shutil.rmtree(root, ignore_errors=True)
-            shutil.copytree(debian(folder), root, symlinks=True)
+            subprocess.run(["rm", "-rf", root], check=True)
+            subprocess.run(
+                ["cp", "--archive", debian(folder), root], check=True
+            )  # it has devices, which Python would read
             transcript = folder / f"{name}.md"
             transcript.write_text(f"# {name}: {present[:7]} on a fresh Debian 12\n")
             machine = Container(root, transcript, ((wheels, WHEELS), (sources, SOURCES)))
-            stack.callback(shutil.rmtree, root, ignore_errors=True)
+            stack.callback(subprocess.run, ["rm", "-rf", root], check=True)
             stack.callback(machine.close)
             machine.boot()
             return Server(machine, orthanc)

@@ -15,6 +15,7 @@ from tests.systemd.container import Container
 SERVICES = ("ichnode-receive", "ichnode-deliver", "ichnode-work@1")
 WHEELS, SOURCES = "/srv/wheels", "/srv/sources"  # folders of ours, as the server sees them
 WITHOUT_INTERNET = f"sudo PIP_NO_INDEX=1 PIP_FIND_LINKS={WHEELS} sh"
+DELIVERED = {"sent", "committed", "confirmed"}  # an older version knows the first alone
 ICHNODE = "sudo -u ichnode env ICHNODE_CONFIG=/etc/ichnode/config.toml /opt/ichnode/venv/bin/ichnode"
 
 CONFIG = """\
@@ -58,8 +59,8 @@ def source(folder: Path, commit: str) -> Path:
 
 
 def commits(*arguments: str) -> list[str]:
-    """The commits that ``git rev-list`` with these arguments names, newest first."""
-    command = ["git", "rev-list", *arguments]
+    """The commits that ``git log`` with these arguments names, newest first."""
+    command = ["git", "log", "--format=%H", *arguments]
     return subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True, text=True).stdout.split()
 
 
@@ -124,7 +125,7 @@ class Server:
 
         def through() -> bool:
             rows = self.rows(study)
-            ended = [delivery["state"] == "sent" for row in rows for delivery in row["deliveries"]]
+            ended = [delivery["state"] in DELIVERED for row in rows for delivery in row["deliveries"]]
             return bool(ended) and all(ended)
 
         wait_until(through, f"study {study[-12:]} is through")
@@ -135,7 +136,7 @@ class Server:
             "SEG": 1,
             "SR": 1,
         }
-        self.machine.sh(f"{ICHNODE} show {study} | grep -E '^series|job |attempt|delivery .*sent'")
+        self.machine.sh(f"{ICHNODE} show {study} | grep -E '^series|job |attempt|delivery .*(sent|committed)'")
 
     def journal(self, unit: str, pattern: str) -> str:
         """Lines of the journal of this boot that fit, short, into the transcript."""

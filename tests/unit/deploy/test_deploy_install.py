@@ -10,6 +10,7 @@ case "$*" in
     "-m venv --clear "*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
     "-m pip install "*) echo "$*" >>"${0%/*}/pip.log" ;;
     "-c "*) echo stub ;;
+    "-m ichnode --version") [ ! -e "${0%/*}/../../../../../broken" ] ;;
 esac
 """
 
@@ -106,6 +107,18 @@ def test_an_upgrade_switches_to_a_new_version_and_keeps_the_old_one(install, che
 
     assert venv.resolve() != old
     assert (old / "bin/python").exists()
+
+
+def test_a_version_that_does_not_run_is_not_put_to_use(install, checkout, tmp_path):
+    venv = install() / "opt/ichnode/venv"
+    old = venv.resolve()
+    (checkout / "ichnode" / "__init__.py").write_text("changed = True\n", encoding="utf-8")
+    (tmp_path / "root" / "broken").touch()
+
+    with pytest.raises(AssertionError, match="the one in use stays"):
+        install()
+
+    assert venv.resolve() == old
 
 
 def test_changed_weights_replace_the_old_ones_which_are_kept(install, checkout):
