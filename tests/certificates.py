@@ -50,3 +50,13 @@ class Authority:
             "-in", request, "-out", certificate, "-days", days, "-extfile", extensions,
         )  # fmt: skip
         return TlsFiles(certificate=certificate, key=key, ca=self.ca)
+
+    def revoke(self, files: TlsFiles) -> Path:
+        """A CRL with the certificate of ``files`` on it."""
+        settings, crl = self.folder / "ca.cnf", self.folder / "crl.pem"
+        settings.write_text("[ca]\ndefault_ca = own\n[own]\ndatabase = index.txt\ndefault_md = sha256\n")
+        (self.folder / "index.txt").touch()
+        ca = ["ca", "-config", settings, "-cert", "ca.pem", "-keyfile", "ca.key"]
+        _openssl(self.folder, *ca, "-revoke", files.certificate)
+        _openssl(self.folder, *ca, "-gencrl", "-crldays", 30, "-out", crl)
+        return crl

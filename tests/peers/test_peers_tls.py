@@ -73,6 +73,24 @@ def test_storescu_stores_in_each_profile_of_dcmtk(secured, theirs, tmp_path, pro
     assert secured.node.history(uid(profile, "study"))
 
 
+def test_what_is_kept_is_for_the_user_of_the_service_alone_and_no_secret_is_in_the_list_of_processes(
+    secured, theirs, tmp_path
+):
+    secured.configure()
+    node = secured.node
+    node.start("receive", "deliver")
+    [path] = written(phantom("private")[:1], tmp_path)
+    dcmtk("storescu", *shows(theirs), "-aec", "ICHNODE", "127.0.0.1", secured.port, path)
+
+    kept = [entry for entry in node.state_dir.rglob("*") if not entry.is_symlink()]
+    assert any(entry.suffix == ".dcm" for entry in kept)
+    assert [entry for entry in kept if entry.stat().st_mode & 0o077] == []
+    secret = secured.files.key.read_text().splitlines()[1]
+    for service in ("receive", "deliver"):
+        seen = [Path(f"/proc/{node.pid(service)}/{name}").read_text() for name in ("cmdline", "environ")]
+        assert secret not in "".join([*seen, node.log(service)])
+
+
 def test_storescu_without_a_certificate_of_our_ca_stores_nothing(secured, theirs, tmp_path):
     secured.configure()
     node = secured.node
