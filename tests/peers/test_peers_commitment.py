@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 import time
+from dataclasses import dataclass
 
 import pytest
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
@@ -11,9 +13,10 @@ from sqlalchemy import select
 from ichnode.domain.states import Closing
 from ichnode.queue import outbox
 from ichnode.queue.tables import COMMITMENTS
+from tests.peers.orthanc import free_port
 from tests.peers.results import add_result
 from tests.peers.series import phantom, send, uid, written
-from tests.peers.tools import wait_until
+from tests.peers.tools import program, wait_until
 
 
 @pytest.fixture
@@ -68,6 +71,22 @@ def test_orthanc_forgets_a_request_when_it_restarts_and_is_asked_again(known):
     assert orthanc.uids(uid("forgotten", "study")) == sorted(uids)
 
 
+def test_a_request_outlives_a_killed_deliverer(known):
+    orthanc, node = known
+    orthanc.start()
+    node.configure([orthanc], commitment_wait_s=4)
+    uids = add_result(node, "cut", "pacs-1")
+    node.start("deliver")
+    wait_until(lambda: requests(node) == ["open"], "it was asked", limit_s=30)
+    os.kill(node.pid("deliver"), signal.SIGKILL)
+    node.wait_for_death("deliver")
+    node.start("receive")
+    node.start("deliver")
+    wait_for(node, "cut", "committed")
+    sent = [e for row in node.history(uid("cut", "study")) for e in row["audit"] if e.new == "sent"]
+    assert len(sent) == len(uids), "nothing was sent twice"
+
+
 def test_what_orthanc_has_not_got_is_sent_again_and_asked_for_again(known):
     orthanc, node = known
     orthanc.start()
@@ -97,6 +116,26 @@ def test_an_orthanc_that_does_not_know_us_breaks_off_and_is_asked_again_later(ma
     assert "pacs-1 sent (the peer aborted the association, or the connection was lost; to be committed" in shown
     node.close()
     orthanc.stop()
+
+
+def test_dcmtk_which_has_no_commitment_is_found_out_and_shown(make_node, tmp_path):
+    @dataclass
+    class StoreScp:
+        dicom_port: int
+
+    node, peer = make_node(), StoreScp(free_port())
+    with subprocess.Popen([program("storescp"), "-od", str(tmp_path), str(peer.dicom_port)]) as process:
+        try:
+            node.configure([peer])
+            add_result(node, "plain", "pacs-1")
+            node.start("deliver")
+            wait_until(lambda: "no storage commitment" in node.ichnode("status").stdout, "it is learnt", limit_s=60)
+            assert states(node, "plain") == ["sent"] * 3
+            assert requests(node) == []
+            assert node.json("status")["awaited"] == {}
+        finally:
+            process.terminate()
+    node.close()
 
 
 def test_without_commitment_a_query_confirms_what_orthanc_has(known):

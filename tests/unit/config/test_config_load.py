@@ -121,6 +121,10 @@ def test_one_key_of_a_report_series_leaves_the_other_as_it_is(load):
         ("[series]\nquiet_s = 0\n", "20: series.quiet_s: should be greater than 0, not 0"),
         ("[series]\nquiet_s = []\n", "20: series.quiet_s: should be a valid number, not []"),
         ("[series]\ncount_from = 'pcas'\n", "20: series.count_from: no [[pacs]] is called 'pcas'; there are none"),
+        (
+            "[[destination]]\nname = 'a'\nhost = 'h'\nport = 1\nae_title = 'A'\nconfirm_from = 'b'\n",
+            "24: destination#2.confirm_from: no [[pacs]] is called 'b'; there are none",
+        ),
         ("[schedule]\nreconcile_at = '25:00'\n", "20: schedule.reconcile_at: String should match pattern"),
         ("[node]\nae_title = 'A TITLE THAT IS TOO LONG'\n", "20: node.ae_title: String should have at most 16"),
         ("[node]\nserial = 'Müller'\n", "20: node.serial: String should match pattern"),

@@ -146,6 +146,8 @@ def _state(db):
 @pytest.mark.parametrize("scp", [True, False], ids=["as SCP, as the standard says", "without roles, as some do"])
 def test_a_report_over_a_later_association_is_taken(listen, call, db, scp):
     association, _ = call(listen().port, scp=scp, calling="PACS")
+    context = next(c for c in association.accepted_contexts if c.abstract_syntax == PUSH_MODEL)
+    assert (context.as_scu, context.as_scp) == (not scp, scp)
     assert _tell(association) == 0x0000
     assert _state(db) == "reported"
     assert _tell(association) == 0x0000, "the same once more"
