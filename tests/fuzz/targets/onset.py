@@ -13,6 +13,7 @@ from pydicom.tag import Tag
 
 from ichnode.domain.onset import LONGEST_H, OnsetMeaning, OnsetRule
 from ichnode.image.onset import onset_of
+from ichnode.image.readable import make_readable
 from tests.fuzz.bytes_in import BytesIn
 from tests.fuzz.limits import Find, bounded, mute
 
@@ -40,6 +41,7 @@ def one(data: bytes) -> None:
     elements.append(_raw(tag, vr, source.rest() * times))
     ds = Dataset({element.tag: element for element in elements})
     with bounded(), mute():
+        make_readable(ds)  # as read_datasets does
         found = onset_of(ds, [rule], taken)
     if found is not None and not 0 <= found.hours <= LONGEST_H:
         raise Find(f"an onset of {found.hours} h")
