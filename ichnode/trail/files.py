@@ -48,7 +48,7 @@ class TrailFolder:
         Raises OSError; then nothing of them is left, unless that failed too: the next writer sees to it.
         """
         is_new = not self.current.exists()
-        handle = os.open(self.current, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        handle = open_own(self.current, os.O_WRONLY | os.O_APPEND)
         try:
             size = os.fstat(handle).st_size
             try:
@@ -74,7 +74,7 @@ class TrailFolder:
 
     def note_head(self, head: Head) -> None:
         """Notes the newest record, after it is on the disk: the head may lag behind the file, never run ahead of it."""
-        handle = os.open(self.root / "trail.head", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        handle = open_own(self.root / "trail.head", os.O_WRONLY)
         try:
             os.pwrite(handle, b"%019d %s\n" % (head.number, head.sha256.encode()), 0)
         finally:
@@ -83,13 +83,29 @@ class TrailFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """The writers' lock, between processes and threads. Raises TimeoutError, OSError."""
-        self.root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        handle = os.open(self.root / "trail.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        if not self.root.is_dir():
+            self.root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            _give_to_owner(self.root, self.root.parent)
+        handle = open_own(self.root / "trail.lock", os.O_RDWR)
         try:
             _lock(handle)
             yield
         finally:
             os.close(handle)
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Opens a file of the trail, made if it is not there, for nobody but the owner of its folder. Raises OSError."""
+    handle = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    _give_to_owner(handle, path.parent)
+    return handle
+
+
+def _give_to_owner(what: int | Path, folder: Path) -> None:
+    """What root makes, by a verb called with sudo, is the service's: else that could not write it any more."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.chown(what, owner.st_uid, owner.st_gid)
 
 
 def _lock(handle: int) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from ichnode.domain.errors import IchnodeError
 from ichnode.service import trace
 from ichnode.store.files import sync_folder
-from ichnode.trail.files import CLOSED, FILE_MODE, TrailFolder
+from ichnode.trail.files import CLOSED, TrailFolder, open_own
 from ichnode.trail.records import Record, parse
 from ichnode.trail.syslog import framed
 
@@ -101,7 +101,7 @@ def read_cursor(folder: TrailFolder) -> int:
 
 def _write_cursor(folder: TrailFolder, number: int) -> None:
     part = folder.root / "syslog.cursor.part"
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+    handle = open_own(part, os.O_WRONLY | os.O_TRUNC)
     with os.fdopen(handle, "wb", buffering=0) as file:
         file.write(b"%d\n" % number)
         os.fsync(file.fileno())

@@ -3,7 +3,6 @@
 import hashlib
 import multiprocessing
 import os
-import signal
 import stat
 
 import pytest
@@ -51,6 +50,14 @@ def test_nobody_else_may_read_it(chain):
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in chain.folder.root.iterdir()}
     assert modes == {"trail.log": 0o600, "trail.head": 0o600, "trail.lock": 0o600}
     assert stat.S_IMODE(chain.folder.root.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
+def test_what_root_writes_stays_the_services(chain):
+    os.chown(chain.folder.root.parent, 65534, 65534)
+    fill(chain, 1)
+    owners = {path.stat().st_uid for path in [chain.folder.root, *chain.folder.root.iterdir()]}
+    assert owners == {65534}
 
 
 def test_a_changed_record_is_found(chain):
@@ -248,8 +255,8 @@ def test_what_is_archived_is_known_by_its_first_record(make_chain):
     assert faults(chain, first=first) == []
 
 
-def _write(chain, name):
-    for number in range(EACH):
+def _write(chain, name, count=EACH):
+    for number in range(count):
         chain.append(message(f"{name} {number}"))
 
 
@@ -271,12 +278,12 @@ def test_a_writer_killed_at_any_moment_leaves_a_chain_that_goes_on(make_chain):
     chain = make_chain()
     fork = multiprocessing.get_context("fork")
     for n in range(10):
-        writer = fork.Process(target=_write, args=(chain, n))
+        writer = fork.Process(target=_write, args=(chain, n, 10_000))
         writer.start()
         deadline = verify_count(chain) + 1 + n
         while writer.is_alive() and verify_count(chain) < deadline:
             writer.join(0.001)
-        os.kill(writer.pid, signal.SIGKILL)
+        writer.kill()
         writer.join(10)
         chain.append(message("next"))
         assert verify(chain.folder).is_whole
