@@ -40,4 +40,8 @@ def alarms(now: views.Status, config: Config) -> list[str]:
             texts.append(f"{count} objects wait for {name}, which is no [[destination]] any more: put it back")
         elif time.time() - since > OVERDUE_S:
             texts.append(f"{name} has not taken an object from {ago(since)}")
+    for name, kinds in now.awaited.items():
+        if name not in configured:
+            text = f"{sum(kinds.values())} objects are still to be committed or confirmed by {name}, which is no"
+            texts.append(f'{text} [[destination]] any more: put it back, with commitment = "no" to let them go')
     return texts

@@ -20,6 +20,7 @@ from ichnode.domain.states import Closing
 from ichnode.queue import commitments
 from ichnode.queue.abilities import Ability, ability, learn
 from ichnode.queue.commitments import MOST_ASKS, Owed, owed
+from ichnode.queue.confirmations import confirmed, not_found
 from ichnode.queue.database import Database
 
 log = logging.getLogger(__name__)
@@ -76,20 +77,7 @@ def _ask(
     written: list[int] = []
 
     def write_down() -> None:
-        now = clock()
-        learn(db, destination.name, destination.place, commits=True, reason="", now=now)
-        wait_s = min(destination.commitment_wait_s * 2.0 ** min(objects[0].asks, 8), LONGEST_WAIT_S)
-        written.append(
-            commitments.opened(
-                db,
-                destination.name,
-                objects,
-                transaction_uid=request.transaction_uid,
-                ae_title=destination.peer.ae_title,
-                deadline=now + wait_s,
-                now=now,
-            )
-        )
+        written.append(_write_down(db, destination, objects, request, clock()))
 
     # The report of a destination over its own association is its own, whatever it calls itself.
     on_report = partial(answer_report, db=db, ae_title=destination.peer.ae_title, clock=clock)
@@ -99,6 +87,21 @@ def _ask(
     level = logging.INFO if answered.outcome == Asked.TAKEN else logging.WARNING
     extra = {"destination": destination.name, "action": "commitment", "reason": answered.reason}
     log.log(level, "commitment of %d objects: %s %s", len(objects), answered.outcome, answered.reason, extra=extra)
+
+
+def _write_down(db: Database, destination: Destination, objects: list[Owed], request: Request, now: float) -> int:
+    """The request's row, right before it goes out: the destination has just accepted the context for it."""
+    learn(db, destination.name, destination.place, commits=True, reason="", now=now)
+    wait_s = min(destination.commitment_wait_s * 2.0 ** min(objects[0].asks, 8), LONGEST_WAIT_S)
+    return commitments.opened(
+        db,
+        destination.name,
+        objects,
+        transaction_uid=request.transaction_uid,
+        ae_title=destination.peer.ae_title,
+        deadline=now + wait_s,
+        now=now,
+    )
 
 
 def _record(
@@ -170,7 +173,7 @@ def _look(db: Database, destination: Destination, objects: list[Owed], clock: Ca
             reason = f"stored, but not confirmed: {error}"
         for each in batch:
             if each.named.sop_instance_uid in there:
-                commitments.confirmed(db, each.delivery_id, where=where.name, now=clock())
+                confirmed(db, each.delivery_id, where=where.name, now=clock())
             else:
                 next_at = clock() + FIND_AGAIN_S[min(each.asks, len(FIND_AGAIN_S) - 1)]
-                commitments.not_found(db, each.delivery_id, reason=reason, next_at=next_at, now=clock())
+                not_found(db, each.delivery_id, reason=reason, next_at=next_at, now=clock())

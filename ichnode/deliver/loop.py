@@ -159,7 +159,8 @@ def _serve(
                 settled = True
             turn = deliver_due(db, destination, outputs, clock=clock, rng=rng, stop=stop, trail=trail)
             # A study a round, between two deliveries: a long backlog of either does not starve the other.
-            asked = 0 if turn.not_before else close_due(db, destination, clock=clock, rng=rng, stop=stop)
+            ends = turn.not_before or stop.is_set()
+            asked = 0 if ends else close_due(db, destination, clock=clock, rng=rng, stop=stop)
             wait_s = _wait_s(db, destination, turn, asked, poll_s, clock())
         except Exception:
             # What was in hand is still pending, and goes again with the same UIDs.

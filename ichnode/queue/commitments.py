@@ -182,28 +182,6 @@ def waive(db: Database, destination: str, closing: Closing, to: Closing, *, reas
     return len(rows)
 
 
-def confirmed(db: Database, delivery_id: int, *, where: str, now: float) -> None:
-    """A query found the object at ``where``."""
-    with db.write() as connection:
-        row = _delivery(connection, delivery_id)
-        if row.state in HERE:
-            values = {"closing": Closing.NOTHING}
-            move(connection, row, DeliveryState.CONFIRMED, f"found at {where}", now, reason="", values=values)
-
-
-def not_found(db: Database, delivery_id: int, *, reason: str, next_at: float, now: float) -> None:
-    """A query did not find the object: looked for again; after MOST_ASKS times an alarm, and looked for on."""
-    with db.write() as connection:
-        row = _delivery(connection, delivery_id)
-        if row.state not in HERE:
-            return
-        values = {"asks": row.asks + 1, "ask_at": next_at}
-        if row.asks + 1 >= MOST_ASKS and row.state == DeliveryState.SENT:
-            move(connection, row, DeliveryState.UNCOMMITTED, reason, now, reason=reason, values=values, alarm=True)
-        else:
-            _set(connection, delivery_id, values)
-
-
 def move(
     connection: Connection,
     row: Row[Any],

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Table, false, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Table, false, func, or_, select
 
 from ichnode.domain.outputs import ObjectKind, Reference
 from ichnode.domain.states import Closing, DeliveryState, JobState, PromiseState
@@ -46,16 +46,7 @@ class Status:
 def status(db: Database, *, since: float, recent: int = 10) -> Status:
     """Counts, alarms and the newest series. ``since``: how far back the node's own alarms are of interest."""
     with db.read() as connection:
-        deliveries: dict[str, dict[str, int]] = {}
-        group = (DELIVERIES.c.destination, DELIVERIES.c.state)
-        for destination, state, count in connection.execute(select(*group, func.count("*")).group_by(*group)):
-            deliveries.setdefault(destination, {})[state] = count
         dead = select(DELIVERIES, OUTPUTS.c.job_id, OUTPUTS.c.kind).join(OUTPUTS)
-        awaited: dict[str, dict[str, int]] = {}
-        asked = (DELIVERIES.c.destination, DELIVERIES.c.closing)
-        open_ends = select(*asked, func.count("*")).where(DELIVERIES.c.closing != Closing.NOTHING).group_by(*asked)
-        for destination, closing, count in connection.execute(open_ends):
-            awaited.setdefault(destination, {})[closing] = count
         later = JOBS.alias()
         mended = select(later.c.id).where(
             later.c.series_id == JOBS.c.series_id, later.c.id > JOBS.c.id, later.c.state == JobState.DONE
@@ -75,8 +66,8 @@ def status(db: Database, *, since: float, recent: int = 10) -> Status:
             instances=connection.execute(select(func.count()).select_from(INSTANCES)).scalar_one(),
             series=_counts(connection, SERIES),
             jobs=_counts(connection, JOBS),
-            deliveries=deliveries,
-            awaited=awaited,
+            deliveries=_by_destination(connection, DELIVERIES.c.state),
+            awaited=_by_destination(connection, DELIVERIES.c.closing, DELIVERIES.c.closing != Closing.NOTHING),
             abilities={row["destination"]: row for row in _rows(connection, select(ABILITIES))},
             promises=_counts(connection, PROMISES),
             untold=_rows(connection, select(PROMISES).where(*untold).order_by(PROMISES.c.id)),
@@ -167,6 +158,16 @@ def _about(entity: Entity, ids: Sequence[int]) -> ColumnElement[bool]:
 def _counts(connection: Connection, table: Table) -> dict[str, int]:
     query = select(table.c.state, func.count()).group_by(table.c.state)
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _by_destination(
+    connection: Connection, column: Column[str], *where: ColumnElement[bool]
+) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    group = (DELIVERIES.c.destination, column)
+    for destination, value, count in connection.execute(select(*group, func.count("*")).where(*where).group_by(*group)):
+        counts.setdefault(destination, {})[value] = count
+    return counts
 
 
 def _audit(connection: Connection, query: Any) -> list[AuditRow]:

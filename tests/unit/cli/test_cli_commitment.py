@@ -65,6 +65,14 @@ def test_what_the_pacs_does_not_commit_to_alarms_with_its_reason(ichnode, asked)
     assert ichnode("status").code == Exit.OK
 
 
+def test_objects_to_be_committed_by_what_is_no_destination_any_more_alarm(ichnode, asked, config):
+    config.write_text(config.read_text().replace('name = "pacs"', 'name = "other"'))
+    (alarm,) = ichnode("status", "--json").json["alarms"]
+    assert alarm.startswith("1 objects are still to be committed or confirmed by pacs, which is no [[destination]]")
+    asked()
+    assert ichnode("status").code == Exit.OK
+
+
 def test_that_a_destination_offers_no_commitment_is_told_and_is_no_alarm(ichnode, add_remote, add_job, db):
     add_remote("destination", 104)
     add_job(SERIES, "done", now=time.time())

@@ -9,6 +9,7 @@ from ichnode.domain.states import Closing, DeliveryState, JobState
 from ichnode.queue import commitments, outbox, views
 from ichnode.queue.abilities import FRESH_S, ability, learn
 from ichnode.queue.commitments import MOST_ASKS, MOST_REFUSALS, owed, take_report
+from ichnode.queue.confirmations import confirmed, not_found
 from ichnode.queue.jobs import claim, finish
 from ichnode.queue.outbox import Route
 from ichnode.queue.retention import Ended, expendable
@@ -243,7 +244,7 @@ def test_what_is_waived_is_sent_and_no_alarm_and_may_be_confirmed_instead(db):
     assert _states(db) == ["committed", "sent"]
     (left,) = owed(db, "pacs", Closing.CONFIRM, now=5)
     assert expendable(db, Ended.DELIVERED, ended_before=1e9, limit=9) == []
-    commitments.confirmed(db, left.delivery_id, where="pacs", now=6)
+    confirmed(db, left.delivery_id, where="pacs", now=6)
     assert _states(db) == ["committed", "confirmed"]
     assert len(expendable(db, Ended.DELIVERED, ended_before=1e9, limit=9)) == 1
 
@@ -253,9 +254,9 @@ def test_what_a_query_does_not_find_becomes_an_alarm_until_it_does(db):
     first = owed(db, "pacs", Closing.CONFIRM, now=5)[0]
     for turn in range(MOST_ASKS):
         assert _row(db).state == DeliveryState.SENT
-        commitments.not_found(db, first.delivery_id, reason="not listed", next_at=10.0 * turn, now=10.0 * turn)
+        not_found(db, first.delivery_id, reason="not listed", next_at=10.0 * turn, now=10.0 * turn)
     assert _row(db).state == DeliveryState.UNCOMMITTED
-    commitments.confirmed(db, first.delivery_id, where="pacs", now=99)
+    confirmed(db, first.delivery_id, where="pacs", now=99)
     assert _row(db).state == DeliveryState.CONFIRMED
 
 
