@@ -104,12 +104,13 @@ class Gate:
             admitted = self._open.get(association)
             self._refusals.note(admitted.who if admitted else "?", why)
 
-    def wait_s(self, association: Any) -> float:
-        """How long the next instance has to wait, seconds, so that its peer keeps to its rate."""
+    def wait_s(self, association: Any, *, most_s: float) -> float:
+        """How long the next instance has to wait, seconds, so that its peer keeps to its rate; above ``most_s`` it
+        is to be refused."""
         admitted = self._open.get(association)
         if admitted is None or admitted.peer.max_per_minute is None:
             return 0.0
-        return self._rate.wait_s(admitted.caller, admitted.peer.max_per_minute)
+        return self._rate.wait_s(admitted.caller, admitted.peer.max_per_minute, most_s=most_s)
 
     def answered(self, association: Any) -> None:
         """One message of the association is done with."""

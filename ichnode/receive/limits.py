@@ -18,15 +18,20 @@ class Rate:
         self._lock = threading.Lock()
         self._spent: dict[Hashable, float] = {}  # caller -> when its budget will be whole again
 
-    def wait_s(self, caller: Hashable, per_minute: int) -> float:
-        """Takes one instance from the caller's budget; how long it has to wait for its turn, 0 within the budget."""
+    def wait_s(self, caller: Hashable, per_minute: int, *, most_s: float) -> float:
+        """Takes one instance from the caller's budget; how long it has to wait for its turn, 0 within the budget.
+
+        Above ``most_s`` nothing is taken: that instance will be refused.
+        """
         with self._lock:
             now = self._clock()
             if len(self._spent) > MOST_CALLERS:
                 self._spent = {who: at for who, at in self._spent.items() if at > now}
             whole_at = max(now, self._spent.get(caller, now)) + 60 / per_minute
-            self._spent[caller] = whole_at
-            return max(0.0, whole_at - now - 60)
+            wait_s = max(0.0, whole_at - now - 60)
+            if wait_s <= most_s:
+                self._spent[caller] = whole_at
+            return wait_s
 
 
 @dataclass(slots=True)

@@ -238,7 +238,7 @@ class Receiver:
 
     def _in_time(self, event: Event) -> Taken:
         """Takes an instance when it is its turn. Out of turn for too long is "out of resources", which is transient."""
-        wait_s = self._gate.wait_s(event.assoc)
+        wait_s = self._gate.wait_s(event.assoc, most_s=LONGEST_WAIT_S)
         if wait_s > LONGEST_WAIT_S:
             return Taken(status=OUT_OF_RESOURCES, outcome=Outcome.REFUSED, why="more instances a minute than it may")
         self._stopped.wait(wait_s)

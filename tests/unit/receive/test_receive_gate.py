@@ -156,11 +156,23 @@ def test_the_rate_is_a_budget_that_fills_evenly():
     now = [0.0]
     rate = Rate(lambda: now[0])
 
-    assert [rate.wait_s("a", 60) for _ in range(60)] == [0.0] * 60
-    assert rate.wait_s("a", 60) == pytest.approx(1.0)
-    assert rate.wait_s("b", 60) == 0.0
+    assert [rate.wait_s("a", 60, most_s=20) for _ in range(60)] == [0.0] * 60
+    assert rate.wait_s("a", 60, most_s=20) == pytest.approx(1.0)
+    assert rate.wait_s("b", 60, most_s=20) == 0.0
     now[0] = 121.0
-    assert rate.wait_s("a", 60) == 0.0
+    assert rate.wait_s("a", 60, most_s=20) == 0.0
+
+
+def test_what_is_refused_costs_nothing_so_that_a_sender_that_insists_is_not_shut_out_for_longer():
+    now = [0.0]
+    rate = Rate(lambda: now[0])
+    for _ in range(1000):
+        rate.wait_s("a", 60, most_s=20)
+    assert rate.wait_s("a", 60, most_s=20) == pytest.approx(21.0)
+
+    now[0] = 2.0
+
+    assert rate.wait_s("a", 60, most_s=20) == pytest.approx(19.0)
 
 
 def test_what_waits_unanswered_is_counted_and_what_is_answered_is_not():
