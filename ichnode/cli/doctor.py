@@ -23,6 +23,7 @@ from ichnode.deliver.echo import echo
 from ichnode.domain.commitment import Commitment
 from ichnode.domain.errors import IchnodeError
 from ichnode.domain.outputs import Peer
+from ichnode.queue.database import awaits_migration
 from ichnode.queue.views import Status
 
 RELEASED_AT: Final = 1795305600  # 2026-11-22: a clock before this is wrong
@@ -72,6 +73,10 @@ def _folders(config: Config) -> Iterator[Check]:
         )
         return
     try:
+        if awaits_migration(folder / "queue.sqlite"):  # an upgrade asks us while the earlier version runs
+            todo = "Back it up, then restart the services: docs/how-to/upgrade.md."
+            yield Check(Verdict.WARN, "queue", "an earlier version's: migrated when the services start", todo)
+            return
         with_db = open_database_of(config)
     except IchnodeError as error:
         yield Check(Verdict.FAIL, "state folder", str(error), error.hint)

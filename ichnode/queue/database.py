@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, Insert, create_engine, event
 
@@ -67,8 +69,7 @@ def open_database(path: Path) -> Database:
 
 def migrate(engine: Engine) -> None:
     """Brings the tables to the newest revision. Raises ConfigError for tables that are newer than this program."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config = _alembic()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         try:
@@ -78,11 +79,31 @@ def migrate(engine: Engine) -> None:
             raise ConfigError("The queue was written by a newer version of ichnode.", hint=hint) from error
 
 
+def awaits_migration(path: Path) -> bool:
+    """Whether the tables at ``path`` are an earlier version's: to open them would change them under it, if it runs."""
+    if not path.exists():
+        return False
+    engine = _engine(path, "BEGIN")
+    try:
+        with engine.begin() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
+    _newest, *earlier = ScriptDirectory.from_config(_alembic()).walk_revisions()
+    return current in {script.revision for script in earlier}
+
+
 def inserted_id(connection: Connection, statement: Insert) -> int:
     """Runs an INSERT of one row and returns the row's id."""
     key = connection.execute(statement).inserted_primary_key
     assert key is not None  # every table has an integer key
     return int(key[0])
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
 
 
 def _engine(path: Path, begin: str) -> Engine:

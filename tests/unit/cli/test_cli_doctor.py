@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -63,6 +65,20 @@ def test_a_peer_that_does_not_answer_fails_and_says_what_to_check(ichnode, check
 def test_too_little_space_fails(checks, private):
     private.write_text(private.read_text().replace("min_free_mb = 0", "min_free_mb = 1000000000"))
     assert checks()["disk"][0] == "fail"
+
+
+@pytest.mark.usefixtures("private")
+def test_the_queue_of_an_earlier_version_is_told_and_not_migrated_under_it(checks, tmp_path):
+    queue = tmp_path / "state" / "queue.sqlite"
+    checks()
+    with closing(sqlite3.connect(queue)) as db, db:
+        db.execute("UPDATE alembic_version SET version_num = '0001'")
+
+    verdict, text, _ = checks()["queue"]
+
+    assert (verdict, text) == ("warn", "an earlier version's: migrated when the services start")
+    with closing(sqlite3.connect(queue)) as db:
+        assert db.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
 
 
 @pytest.mark.usefixtures("private")
