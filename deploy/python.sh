@@ -34,8 +34,8 @@ apt_install() { # PACKAGE...
 }
 
 source_id() { # FOLDER: changes whenever anything that pip would install changes
-    (cd "$1" && find pyproject.toml deploy/constraints.txt ichnode -type f ! -name '*.pyc' -print | LC_ALL=C sort |
-        xargs sha256sum | sha256sum | cut -c1-16)
+    (cd "$1" && find pyproject.toml deploy/constraints.txt deploy/locked*.txt ichnode -type f ! -name '*.pyc' -print |
+        LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c1-16)
 }
 
 make_venv() { # FOLDER CHECKOUT [test]: ichnode in a virtual environment; quick when nothing has changed since
@@ -47,22 +47,27 @@ make_venv() { # FOLDER CHECKOUT [test]: ichnode in a virtual environment; quick 
     rm -f "$venv/ichnode.stamp"
     # a venv whose Python went away with an upgrade of the system is made anew
     "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear "$venv"
+    set -- --requirement "$checkout/deploy/locked.txt"
+    [ "$purpose" != test ] || set -- "$@" --requirement "$checkout/deploy/locked-test.txt"
+    pip_install "$venv" --require-hashes --no-deps "$@"
+    pip_install "$venv" --constraint "$checkout/deploy/constraints.txt" torch # with the libraries that its build needs
     if [ "$purpose" = test ]; then
-        pip_install "$venv" "$checkout" --editable "${checkout}[test]"
+        pip_install "$venv" --no-deps --no-build-isolation --editable "$checkout"
     else
         # from a copy: setuptools leaves a folder "build" where it builds, and takes stale files from it the next time
         rm -rf "$venv/source"
         mkdir "$venv/source"
         (cd "$checkout" && cp -R pyproject.toml README.md LICENSE ichnode "$venv/source")
-        pip_install "$venv" "$checkout" "$venv/source"
+        pip_install "$venv" --no-deps --no-build-isolation "$venv/source"
         rm -rf "$venv/source"
     fi
+    lacking=$("$venv/bin/python" -m pip --disable-pip-version-check check) ||
+        fail "deploy/locked.txt does not fit pyproject.toml: $lacking"
     printf '%s\n' "$stamp" >"$venv/ichnode.stamp"
 }
 
-pip_install() { # VENV CHECKOUT ARGUMENT...
-    venv_python=$1/bin/python constraints=$2/deploy/constraints.txt
-    shift 2
-    "$venv_python" -m pip install -qq --disable-pip-version-check --constraint "$constraints" "$@" ||
-        fail "pip could not install $* (see above)."
+pip_install() { # VENV ARGUMENT...
+    venv_python=$1/bin/python
+    shift
+    "$venv_python" -m pip install -qq --disable-pip-version-check "$@" || fail "pip could not install $* (see above)."
 }

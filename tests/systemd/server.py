@@ -66,7 +66,7 @@ def commits(*arguments: str) -> list[str]:
 
 def download_wheels(checkout: Path, wheels: Path) -> None:
     """What an installation needs, as docs/how-to/install.md has it for a server without internet."""
-    command = ["pip", "download", "-q", "-c", "deploy/constraints.txt", "--dest", str(wheels), ".", "setuptools>=77"]
+    command = ["pip", "download", "-q", "-c", "deploy/constraints.txt", "--dest", str(wheels), ".", "setuptools"]
     subprocess.run([sys.executable, "-m", *command], cwd=checkout, check=True)
 
 

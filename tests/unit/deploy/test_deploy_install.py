@@ -50,7 +50,7 @@ def snapshot(root: Path) -> dict[str, tuple[int, str]]:
     return {str(path): (path.stat().st_mtime_ns, path.read_text(encoding="utf-8")) for path in files}
 
 
-@pytest.mark.parametrize("script", ["demo.sh", "install.sh", "python.sh", "test.sh", "uninstall.sh"])
+@pytest.mark.parametrize("script", ["demo.sh", "install.sh", "python.sh", "release.sh", "test.sh", "uninstall.sh"])
 def test_every_script_is_valid_posix_shell(script, deploy, run):
     assert run(["sh", "-n", deploy / script]).stderr == ""
 
@@ -60,9 +60,11 @@ def test_an_installation_has_program_weights_configuration_and_units(install, ch
 
     assert (root / "opt/ichnode/venv/bin/python").exists()
     assert (root / "opt/ichnode/venv").readlink().parent == Path("versions")
-    assert f"--constraint {checkout}/deploy/constraints.txt" in (root / "opt/ichnode/venv/bin/pip.log").read_text(
-        "utf-8"
-    )
+    asked = (root / "opt/ichnode/venv/bin/pip.log").read_text("utf-8").splitlines()
+    assert len(asked) == 3
+    assert asked[0].endswith(f"--require-hashes --no-deps --requirement {checkout}/deploy/locked.txt")
+    assert asked[1].endswith(f"--constraint {checkout}/deploy/constraints.txt torch")
+    assert "--no-deps --no-build-isolation /" in asked[2]
     assert [path.name for path in (root / "opt/ichnode/weights").iterdir()] == ["first"]
     assert (root / "etc/ichnode/config.toml").stat().st_mode & 0o777 == 0o640
     assert {path.name for path in (root / "etc/systemd/system").iterdir()} == {
