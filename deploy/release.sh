@@ -32,7 +32,7 @@ say "In $out:" "$(ls "$out")"
 
 # what no index knows is skipped by pip-audit in silence: it is counted here
 set +e
-"$tools/pip-audit" --no-deps --disable-pip --format json --requirement "$checkout/deploy/locked.txt" \
+"$tools/pip-audit" --no-deps --disable-pip --format json --requirement "$checkout/deploy/constraints.txt" \
     >"$work/audit.json" 2>"$work/audit.txt"
 "$tools/python" - "$work/audit.json" <<'END' >&2
 import json, sys
@@ -42,7 +42,7 @@ except ValueError:
     sys.exit("Known vulnerabilities: nobody could be asked. Run this again where PyPI's advisories can be had.")
 bad = [one for one in found if one.get("vulns")]
 unknown = [one["name"] for one in found if "skip_reason" in one]
-print(f"Known vulnerabilities: {len(found) - len(unknown)} of {len(found)} libraries asked for, {len(bad)} have some.")
+print(f"Known vulnerabilities: {len(found) - len(unknown)} of {len(found)} packages asked for, {len(bad)} have some.")
 for one in bad:
     print(f"  {one['name']} {one['version']}:", ", ".join(vuln["id"] for vuln in one["vulns"]))
 if unknown:
