@@ -6,9 +6,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, uid
+from pydicom.encaps import generate_frames
 from pydicom.pixels.utils import pixel_array
 
 from ichnode.domain.errors import Rejected
+from ichnode.image.codestream import announced_matrix
 from ichnode.image.frames import Frame
 from ichnode.image.readable import UNREADABLE
 
@@ -68,6 +70,7 @@ def hounsfield(frames: Sequence[Frame]) -> NDArray[np.int16] | NDArray[np.float3
 def _decode(frame: Frame) -> NDArray[Any]:
     dataset = frame.dataset
     try:
+        _check_announced(frame)
         stored = pixel_array(dataset, raw=True, correct_unused_bits=False)
     except BaseException as error:
         if not isinstance(error, UNDECODABLE) and type(error).__name__ != RUST_PANIC:
@@ -79,6 +82,17 @@ def _decode(frame: Frame) -> NDArray[Any]:
     if stored.shape != (*frames, *frame.matrix):
         raise Rejected(f"The pixels of slice {frame.number} do not fit its announced size.")
     return stored
+
+
+def _check_announced(frame: Frame) -> None:
+    """Raises Rejected for a codestream of another size than its header: a codec reserves what the codestream says."""
+    dataset = frame.dataset
+    if not dataset.file_meta.TransferSyntaxUID.is_compressed:
+        return
+    frames = 1 if frame.index is None else len(dataset.PerFrameFunctionalGroupsSequence)
+    for codestream in generate_frames(dataset.PixelData, number_of_frames=frames):
+        if announced_matrix(codestream) not in (None, frame.matrix):
+            raise Rejected(f"The pixels of slice {frame.number} do not fit its announced size.")
 
 
 def _meant(stored: NDArray[Any], dataset: Dataset) -> NDArray[np.float64]:

@@ -6,9 +6,11 @@ from copy import deepcopy
 import numpy as np
 import pytest
 from pydicom import dcmread, uid
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 
 from ichnode.domain.errors import Rejected
+from ichnode.image import pixels
+from ichnode.image.codestream import announced_matrix
 from ichnode.image.load import load_series, read_datasets
 from ichnode.image.pixels import LOSSLESS
 
@@ -132,3 +134,47 @@ def test_every_accepted_syntax_is_tested_here():
     htj2k = {uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL}
 
     assert plain | htj2k | set(BY_PYDICOM.values()) | {syntax for _, syntax in BY_DCMTK.values()} == LOSSLESS
+
+
+@pytest.fixture
+def packed(series, tmp_path):
+    """The first slice in each encoding of the JPEG family."""
+    folder = tmp_path / "packed"
+    folder.mkdir()
+    found = {}
+    for name in ("JPEG-LS", "JPEG 2000"):
+        found[name] = deepcopy(series[0])
+        found[name].compress(BY_PYDICOM[name], generate_instance_uid=False)
+    if shutil.which("dcmcjpeg"):
+        plain, path = folder / "plain.dcm", folder / "packed.dcm"
+        series[0].save_as(plain, enforce_file_format=True)
+        for name, (option, _) in BY_DCMTK.items():
+            subprocess.run(["dcmcjpeg", option, plain, path], check=True)
+            found[name] = dcmread(path)
+    return found
+
+
+def frame_of(dataset):
+    (frame,) = generate_frames(dataset.PixelData, number_of_frames=1)
+    return frame
+
+
+def test_each_codestream_tells_its_matrix(packed):
+    assert {name: announced_matrix(frame_of(dataset)) for name, dataset in packed.items()} == dict.fromkeys(
+        packed, (48, 48)
+    )
+    assert announced_matrix(HTJ2K_RAMP) == (16, 16)
+    assert announced_matrix(b"\xff\xd8\xff") is None
+    assert announced_matrix(b"RLE") is None
+
+
+def test_a_codestream_that_claims_a_giant_matrix_is_rejected_before_it_is_decoded(series, packed, monkeypatch):
+    monkeypatch.setattr(pixels, "pixel_array", lambda *_, **__: pytest.fail("the codec was asked"))
+    for name, dataset in packed.items():
+        frame = bytearray(frame_of(dataset))
+        width, at = (4, 8) if name == "JPEG 2000" else (2, frame.index(b"\x00\x30\x00\x30"))
+        frame[at : at + 2 * width] = b"\x00\x00\xff\xff"[-width:] * 2
+        dataset.PixelData = encapsulate([bytes(frame)])
+
+        with pytest.raises(Rejected, match="do not fit its announced size"):
+            load_series([dataset, *series[1:]])
