@@ -22,6 +22,7 @@ from ichnode.cli import (
     onset,
     outcomes,
     phantom,
+    purge,
     receive,
     reference,
     replay,
@@ -91,6 +92,7 @@ app.command("status", rich_help_panel=OPERATE)(status.status)
 app.command("show", rich_help_panel=OPERATE)(show.show)
 app.command("replay", rich_help_panel=OPERATE)(replay.replay)
 app.command("resend", rich_help_panel=OPERATE)(resend.resend)
+app.command("purge", rich_help_panel=OPERATE)(purge.purge)
 app.command("onset", rich_help_panel=OPERATE)(onset.onset)
 app.command("outcomes", rich_help_panel=OPERATE)(outcomes.outcomes)
 app.add_typer(audit.app, name="audit", rich_help_panel=OPERATE)

@@ -248,7 +248,9 @@ def _lease(job: RowMapping) -> Lease:
 
 
 def _owned(connection: Connection, lease: Lease) -> RowMapping:
-    job = connection.execute(select(JOBS).where(JOBS.c.id == lease.job_id)).mappings().one()
+    job = connection.execute(select(JOBS).where(JOBS.c.id == lease.job_id)).mappings().one_or_none()
+    if job is None:
+        raise LeaseLost(f"Job {lease.job_id} is no longer there: its study was purged.")
     if job["state"] != JobState.RUNNING or job["fence"] != lease.fence:
         raise LeaseLost(f"Job {lease.job_id} is no longer ours: it is {job['state']}, fence {job['fence']}.")
     return job

@@ -198,6 +198,18 @@ def deleted(us: Us, study_instance_uid: str, why: str) -> AuditMessage:
     )
 
 
+def purged(us: Us, user: str, study_instance_uid: str, why: str) -> AuditMessage:
+    """A person has all that is kept of a study deleted; ``why`` is a sentence without patient data."""
+    return AuditMessage(
+        event=codes.STUDY_DELETED,
+        action=Action.DELETE,
+        at=us.clock(),
+        description=why,
+        participants=(Participant(user_id=user, is_requestor=True), us.taking_part(is_requestor=False)),
+        things=_of(us, study_instance_uid, {}),
+    )
+
+
 def altered(us: Us, study_instance_uid: str, sop_instance_uid: str) -> AuditMessage:
     """A file of ours is not the one that was checked and recorded."""
     text = f"the file of object {sop_instance_uid} is not the one that was checked: it was not sent"

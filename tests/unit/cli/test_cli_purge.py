@@ -1,0 +1,85 @@
+"""purge: what is said, what is refused, what is told to the audit trail."""
+
+import fcntl
+
+import pytest
+
+from ichnode.app.wire import open_database_of
+from ichnode.cli.context import Exit
+from ichnode.config.file import load_config
+from ichnode.queue import outbox
+
+SERIES, STUDY = "1.2.3", "1.2"
+
+
+@pytest.fixture
+def deliver(config):
+    """Marks the report as sent."""
+
+    def mark():
+        db = open_database_of(load_config(config))
+        outbox.sent(db, 1, status=0, now=1000.0)
+        db.close()
+
+    return mark
+
+
+def test_without_yes_it_is_only_said_what_would_go(ichnode, add_job, deliver):
+    add_job(SERIES, "done")
+    deliver()
+
+    said = ichnode("purge", STUDY)
+
+    assert said.code == Exit.OK
+    assert "would be deleted: 3 images, 1 objects, 0 in quarantine, 1 series, 1 jobs" in said.out
+    assert "  instances/1.2.3.0.dcm\n" in said.out
+    assert said.out.endswith("--yes does it.\n")
+    assert ichnode("show", STUDY).code == Exit.OK
+
+
+def test_with_yes_it_is_gone_and_the_audit_trail_tells_who_deleted_it(ichnode, config, add_job, deliver):
+    add_job(SERIES, "done")
+    deliver()
+
+    said = ichnode("purge", STUDY, "--yes")
+
+    assert (said.code, said.out) == (Exit.OK, "deleted: 3 images, 1 objects, 0 in quarantine, 1 series, 1 jobs\n")
+    assert ichnode("show", STUDY).code == Exit.NO
+    assert ichnode("purge", STUDY, "--yes").code == Exit.NO
+    trail = "".join(path.read_text() for path in (config.parent / "state/audit").iterdir() if path.is_file())
+    assert "110105" in trail  # DICOM Study Deleted
+    assert "key:" in trail  # whose study: asked before the rows went
+    assert "purged by" in trail
+    assert STUDY in trail
+
+
+def test_json_lists_every_path(ichnode, add_job, deliver):
+    add_job(SERIES, "done")
+    deliver()
+    told = ichnode("purge", STUDY, "--json").json
+    assert (len(told["instances"]), len(told["outputs"]), told["deleted"]) == (3, 1, False)
+
+
+@pytest.mark.parametrize(
+    ("state", "words"), [("queued", "1 jobs to be done"), ("done", "1 objects not delivered"), ("failed", "1 jobs")]
+)
+def test_what_is_not_over_is_refused_until_it_is_given_up_by_force(ichnode, add_job, state, words):
+    add_job(SERIES, state)
+
+    refused = ichnode("purge", STUDY, "--yes")
+
+    assert refused.code == Exit.LATER
+    assert words in refused.err
+    assert ichnode("show", STUDY).code == Exit.OK
+    assert ichnode("purge", STUDY, "--yes", "--force").code == Exit.OK
+    assert ichnode("show", STUDY).code == Exit.NO
+
+
+def test_what_the_deliverer_may_hold_needs_it_stopped(ichnode, config, add_job):
+    add_job(SERIES, "done")
+    with (config.parent / "state/deliver.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused = ichnode("purge", STUDY, "--yes", "--force")
+    assert refused.code == Exit.USAGE
+    assert "Another `ichnode deliver` uses" in refused.err
+    assert ichnode("show", STUDY).code == Exit.OK
