@@ -18,7 +18,7 @@ from ichnode.app.wire import open_database_of
 from ichnode.config.config import Config
 from ichnode.config.file import SEARCH, load_config
 from ichnode.domain.errors import ConfigError, IchnodeError
-from ichnode.queue.database import Database
+from ichnode.queue.database import Database, awaits_migration
 
 OUT: Final = Console(highlight=False)
 ERR: Final = Console(stderr=True, highlight=False)
@@ -81,7 +81,15 @@ def options(context: typer.Context) -> Options:
 
 @contextmanager
 def queue(config: Config) -> Iterator[Database]:
-    """The queue, for as long as the verb needs it."""
+    """The queue, for as long as the verb needs it.
+
+    Raises ConfigError for an earlier version's: the services migrate it, no verb does so under one that still runs.
+    """
+    if awaits_migration(config.node.state_dir / "queue.sqlite"):
+        hint = (
+            "Start the services of this version (`systemctl restart ichnode.target`, or `ichnode run`), then ask again."
+        )
+        raise ConfigError("The queue is an earlier version's, which may still be running.", hint=hint)
     db = open_database_of(config)
     try:
         yield db

@@ -1,7 +1,9 @@
 """status, show, resend and replay of what the queue holds."""
 
 import json
+import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 
@@ -251,3 +253,18 @@ def test_show_says_why_an_object_waits_and_until_when(ichnode, config, add_job):
     outbox.again(db, 1, reason="no connection to pacs", next_at=4e9, now=2000.0)
     db.close()
     assert "pacs pending (no connection to pacs; next try 2096-10-0" in ichnode("show", "1").out
+
+
+@pytest.mark.parametrize("verb", [("status",), ("show", "1.2.3"), ("replay", "--state", "failed"), ("outcomes",)])
+def test_no_verb_migrates_the_queue_of_an_earlier_version(ichnode, tmp_path, verb):
+    assert ichnode("status").code == Exit.OK
+    queue = tmp_path / "state" / "queue.sqlite"
+    with closing(sqlite3.connect(queue)) as db, db:
+        db.execute("UPDATE alembic_version SET version_num = '0001'")
+
+    said = ichnode(*verb)
+
+    assert said.code == Exit.USAGE
+    assert "The queue is an earlier version's, which may still be running." in said.err
+    with closing(sqlite3.connect(queue)) as db:
+        assert db.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
