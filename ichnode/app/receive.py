@@ -18,6 +18,7 @@ from ichnode.receive.intake import adopt
 from ichnode.receive.pacs import Ask, PacsCounts
 from ichnode.receive.scp import Receiver
 from ichnode.receive.settle import sweep
+from ichnode.receive.silence import Silence
 from ichnode.store.layout import Store
 from ichnode.store.reconcile import reconcile
 from ichnode.store.retention import RetentionLimits, enforce
@@ -39,10 +40,19 @@ def run_receive(config: Config, stop: Event, *, ready: Callable[[str], None], al
         receiver = Receiver(scp_settings(config), db=db, store=store, trail=trail)
         settings, count = sweep_settings(config), _counts(config)
         told: set[str] = set()
+        silence = Silence()
         hour, minute = config.schedule.reconcile_at.split(":")
         scheduler = clockwork()
         scheduler.add_job(
-            lambda: sweep(db, settings, now=time.time(), is_open=receiver.transfers.is_open, told=told, count=count),
+            lambda: sweep(
+                db,
+                settings,
+                now=time.time(),
+                is_open=receiver.transfers.is_open,
+                told=told,
+                silence=silence,
+                count=count,
+            ),
             "interval",
             seconds=config.schedule.sweep_s,
         )

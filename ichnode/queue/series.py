@@ -109,14 +109,15 @@ def cut_open_transfers(db: Database) -> int:
         return connection.execute(update(SERIES).where(open_ones).values(transfer=Transfer.CUT)).rowcount
 
 
-def settle(db: Database, series_id: int, *, missing: int, text: str, now: float) -> bool:
+def settle(db: Database, series_id: int, *, missing: int, text: str, now: float, seen_at: float | None = None) -> bool:
     """Closes the set of slices of a receiving series; an earlier revision of it is superseded.
 
-    False when the series is no longer receiving, or a slice came after ``now`` was read: the caller looks again.
+    ``seen_at``: when the last slice came that the caller knows of. False when another came meanwhile, or the series is
+    no longer receiving: the caller looks again.
     """
     with db.write() as connection:
         row = _one(connection, series_id)
-        if row["state"] != SeriesState.RECEIVING or row["last_at"] > now:
+        if row["state"] != SeriesState.RECEIVING or seen_at not in (None, row["last_at"]):
             return False
         _move(connection, row, SeriesState.SETTLED, text, now)
         values = {"settled_at": now, "missing": missing, "settled_text": text}

@@ -59,7 +59,7 @@ def settle_now(db: Database, series: Collection[str], settings: SweepSettings, *
         if row.series_instance_uid in series:
             missing = missing_slices([instance.facts for instance in row.instances])
             text = f"by hand, {missing} slices missing" if missing else "by hand"
-            settle(db, row.id, missing=missing, text=text, now=now)
+            settle(db, row.id, missing=missing, text=text, now=now, seen_at=row.last_at)
     for study in undecided(db):
         if any(row.series_instance_uid in series for row in study.series):
             decide_now(db, study, settings, now=now, replay=True)

@@ -27,12 +27,13 @@ class Limits:
 class Arrival:
     """What is known of a series that is being received.
 
-    ``is_open``: an association still sends it. ``was_cut``: the last one that did broke off. ``counted``: images that
-    the PACS has of it. ``stated``: images that its headers say it has (see ``stated_count``).
+    ``quiet_s``: seconds without a slice. ``is_open``: an association still sends it. ``was_cut``: the last one that did
+    broke off. ``counted``: images that the PACS has of it. ``stated``: images that its headers say it has (see
+    ``stated_count``).
     """
 
     instances: Sequence[InstanceFacts]
-    last_at: float
+    quiet_s: float
     is_open: bool
     was_cut: bool
     counted: int | None = None
@@ -61,8 +62,8 @@ class Incomplete:
     why: str
 
 
-def judge(arrival: Arrival, *, now: float, limits: Limits) -> Complete | Wait | Incomplete:
-    """Judges one series at ``now`` (s).
+def judge(arrival: Arrival, *, limits: Limits) -> Complete | Wait | Incomplete:
+    """Judges one series.
 
     A known count that is reached decides at once, even while the association is open; one that is not reached, a hole
     in the positions or a broken association keep the series waiting until ``give_up_s``.
@@ -72,7 +73,7 @@ def judge(arrival: Arrival, *, now: float, limits: Limits) -> Complete | Wait | 
         return Complete(why=f"all {n} that the PACS counts")
     if n == arrival.stated:
         return Complete(why=f"all {n} that the headers state")
-    quiet_s = now - arrival.last_at
+    quiet_s = arrival.quiet_s
     gave_up = quiet_s >= limits.give_up_s
     if quiet_s < limits.quiet_s:
         return Wait(why="slices came a moment ago")

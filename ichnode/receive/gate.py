@@ -20,6 +20,8 @@ REJECT_LOCAL_LIMIT: Final = (2, 3, 2)  # transient, presentation, local limit ex
 
 INVALID_PDU: Final = "Evt19"  # PS3.8 9.2: in any state it ends in A-ABORT and a closed connection
 
+STRANGER: Final = "not on the list of allowed peers"
+
 MIB: Final = 2**20
 
 
@@ -55,12 +57,14 @@ class Gate:
         allow: Sequence[AllowedPeer],
         *,
         refusals: Refusals,
+        max_associations: int = 20,
         max_instance_bytes: int = 512 * MIB,
         max_bytes_in_memory: int = 768 * MIB,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._allow = tuple(allow)
         self._refusals = refusals
+        self._max_associations = max_associations
         self._max_instance_bytes = max_instance_bytes
         self._inflow = Inflow(max_bytes_in_memory)
         self._rate = Rate(clock)
@@ -71,13 +75,19 @@ class Gate:
         """Whether any peer may call from this address at all."""
         return any(peer.reaches(address) for peer in self._allow)
 
+    def turn_away(self, title: str, address: str) -> tuple[int, int, int] | None:
+        """The reason for a stranger, before anything is made for it; None for whoever may be a peer of ours."""
+        if peer_for(self._allow, title, address) is not None:
+            return None
+        return self._refused(title, address, REJECT_CALLING_AE, STRANGER).reason
+
     def admit(self, association: Any) -> Refused | None:
         """Judges an association request before it is negotiated, and takes away what its peer has no right to."""
         title = association.requestor.primitive.calling_ae_title.strip()
         address = association.requestor.address
         peer = peer_for(self._allow, title, address)
         if peer is None:
-            return self._refused(title, address, REJECT_CALLING_AE, "not on the list of allowed peers")
+            return self._refused(title, address, REJECT_CALLING_AE, STRANGER)
         if peer.tls_required and not isinstance(association.dul.socket.socket, SSLSocket):
             return self._refused(title, address, REJECT_CALLING_AE, "it must use TLS")
         admitted = _Admitted(peer=peer, title=title, address=address)
@@ -85,11 +95,15 @@ class Gate:
             self.ends(ended)
         with self._lock:
             at_once = sum(other.caller == admitted.caller for other in self._open.values())
-            full = peer.max_associations is not None and at_once >= peer.max_associations
-            if not full:
+            full = ""
+            if peer.max_associations is not None and at_once >= peer.max_associations:
+                full = "it has as many associations as it may"
+            elif len(self._open) >= self._max_associations:
+                full = "too many associations"
+            else:
                 self._open[association] = admitted
         if full:
-            return self._refused(title, address, REJECT_LOCAL_LIMIT, "it has as many associations as it may")
+            return self._refused(title, address, REJECT_LOCAL_LIMIT, full)
         self._inflow.opens(association, peer.max_instance_bytes or self._max_instance_bytes)
         self._keep_to_rights(association, admitted)
         return None

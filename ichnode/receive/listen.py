@@ -2,16 +2,25 @@
 
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from socket import SHUT_RDWR, socket
+from socket import socket
 from ssl import SSLContext, SSLError
 from typing import Any, Final
 
 from pynetdicom import AE
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from ichnode.receive.waiting import (
+    ASSOCIATE_REQUEST,
+    SLOWEST_BYTES_PER_S,
+    TOO_LONG,
+    Waiting,
+    cut,
+    receive,
+)
 from ichnode.tls.contexts import ServerContext
 
 log = logging.getLogger(__name__)
@@ -20,6 +29,8 @@ HANDSHAKE_S: Final = 10.0
 MOST_HANDSHAKES: Final = 64  # at once
 MOST_HANDSHAKES_OF_ONE: Final = 8  # of them from one address
 MOST_PDU_BYTES: Final = 2**20  # 128 contexts with all their syntaxes and names come to a quarter of it
+CALLING_AE: Final = slice(26, 42)  # of an association request, PS3.8 9.3.2
+REJECTION: Final = b"\x03\x00\x00\x00\x00\x04\x00"  # A-ASSOCIATE-RJ as far as its reason, PS3.8 9.3.4
 
 Handler = tuple[Any, Callable[..., Any]]
 
@@ -28,8 +39,12 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc]
     """A listening port; it lives from its construction to ``shutdown``.
 
     pynetdicom does the handshake of TLS in the loop that accepts connections, without a time limit: one silent client
-    would shut everyone out. Here it has its own thread and its limit. ``knows`` tells whether an address may try;
-    ``refused`` is told (address, why) of those whose handshake comes to nothing.
+    would shut everyone out. Here it has its own thread and its limit. So has the wait for the association request:
+    pynetdicom gives two threads and one of the places to each connection, whether it says a word or not.
+
+    ``knows`` tells whether an address may try; ``refused`` is told (address, why) of those that never come to ask for
+    an association; ``turn_away`` judges (title, address) of those that do, None for whoever may go on; ``ended`` is
+    told of each association whose thread has ended, however it came to that.
     """
 
     def __init__(
@@ -38,10 +53,15 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc]
         tls: ServerContext | None,
         knows: Callable[[str], bool],
         refused: Callable[[str, str], None],
+        turn_away: Callable[[str, str], tuple[int, int, int] | None],
+        ended: Callable[[Any], None],
         **options: Any,
     ) -> None:
         self.daemon_threads = True  # shutdown shall not wait for those that say nothing
         self._tls, self._knows, self._refused = tls, knows, refused
+        self._turn_away, self.ended = turn_away, ended
+        self._waiting = Waiting()
+        self.first_pdus: dict[socket, bytes] = {}  # of connections whose association is about to be made
         self._lock = threading.Lock()
         self._shaking: dict[socket, str] = {}  # connection -> address
         super().__init__(*arguments, request_handler=_Handler, **options)
@@ -53,23 +73,47 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc]
         try:
             if self._tls is not None and not why:
                 request = self._shake(request, self._tls.current())
-            request.settimeout(self.ae.network_timeout)  # within a PDU pynetdicom waits without limit
         except OSError as error:
             reason = (error.reason or "").lower().replace("_", " ") if isinstance(error, SSLError) else ""
             why = f"no TLS: {reason or 'the handshake did not come to its end'}"
-        if why:
+        if why or not self._is_asked(request, address):
             self.shutdown_request(request)
-            self._refused(address, why)
+            if why:
+                self._refused(address, why)
         else:
             super().process_request_thread(request, client_address)
 
+    def _is_asked(self, request: socket, address: str) -> bool:
+        """Waits for the association request. False when none comes, or from whom it must not."""
+        limit_s, most = self.ae.acse_timeout, max(MOST_PDU_BYTES, self.ae.maximum_pdu_size)
+        try:
+            pdu = self._waiting.first_pdu(request, address, limit_s=limit_s, most_bytes=most)
+        except OSError as error:
+            # An error of the system's own has a number, and says nothing to anybody: the peer is gone.
+            if error.errno is None:
+                self._refused(address, str(error))
+            return False
+        if not pdu:
+            return False
+        with suppress(OSError):
+            request.settimeout(self.ae.network_timeout)  # within a PDU pynetdicom waits without limit
+            reason = None
+            if pdu[0] == ASSOCIATE_REQUEST:
+                reason = self._turn_away(pdu[CALLING_AE].decode("ascii", "replace").strip(), address)
+            if reason is None:
+                self.first_pdus[request] = pdu
+                return True
+            request.sendall(REJECTION + bytes(reason))
+        return False
+
     def server_close(self) -> None:
-        """Closes the port, and cuts the handshakes that are under way."""
+        """Closes the port, and cuts the handshakes and the waits that are under way."""
         super().server_close()
         with self._lock:
             shaking = list(self._shaking)
         for request in shaking:
-            _cut(request)
+            cut(request)
+        self._waiting.cut_all()
 
     def handle_error(self, _request: Any, client_address: tuple[Any, ...]) -> None:
         """Instead of a traceback on standard error."""
@@ -118,20 +162,40 @@ def listen(entity: AE, address: tuple[str, int], handlers: list[Handler], **opti
 class _Handler(RequestHandler):  # type: ignore[misc]
     def _create_association(self) -> Any:
         association = super()._create_association()
-        channel = association.dul.socket
-        receive = channel.recv
+        first = bytearray(self.server.first_pdus.pop(self.request))
+        channel, timeout_s = association.dul.socket, self.ae.network_timeout
+        most = max(MOST_PDU_BYTES, self.ae.maximum_pdu_size)
 
         def _recv(count: int) -> bytearray:
-            """pynetdicom takes the length that a PDU claims at its word, up to 4 GiB."""
-            if count > max(MOST_PDU_BYTES, self.ae.maximum_pdu_size):
-                raise OSError("a PDU claims to be longer than any may be")
-            data: bytearray = receive(count)
-            return data
+            """pynetdicom takes the length that a PDU claims at its word, up to 4 GiB, and waits for it as long as a
+            byte comes now and then."""
+            if first:
+                data = first[:count]
+                del first[:count]
+                return data
+            if count > most:
+                raise OSError(TOO_LONG)
+            try:
+                return receive(channel.socket, count, time.monotonic() + timeout_s + count / SLOWEST_BYTES_PER_S)
+            finally:
+                channel.socket.settimeout(timeout_s)
 
         channel.recv = _recv
+        association.dul._read_pdu_data()  # it would look for it on the wire
+        association.run = self._to_the_end(association, association.run)
         return association
 
+    def _to_the_end(self, association: Any, run: Callable[[], None]) -> Callable[[], None]:
+        """pynetdicom tells of releases and aborts, but not of the end by an exception of its own, and leaves the
+        connection open then."""
 
-def _cut(request: socket) -> None:
-    with suppress(OSError):
-        request.shutdown(SHUT_RDWR)
+        def _run() -> None:
+            channel = association.dul.socket
+            try:
+                run()
+            finally:
+                association.dul.kill_dul()
+                channel.close()
+                self.server.ended(association)
+
+        return _run

@@ -1,6 +1,7 @@
 """The C-STORE and C-ECHO SCP: who may talk to it, what it accepts, and how it stops. Source: PS3.4 B, PS3.8 9.3."""
 
 import logging
+import sys
 import threading
 import time
 from collections import Counter
@@ -20,7 +21,7 @@ from ichnode.queue.series import cut_open_transfers, mark_transfer
 from ichnode.receive.allow import AllowedPeer
 from ichnode.receive.commitment import CommitmentScp
 from ichnode.receive.contexts import ACCEPT_ALSO, COMMITMENT, CT_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
-from ichnode.receive.gate import MIB, Gate
+from ichnode.receive.gate import MIB, STRANGER, Gate
 from ichnode.receive.intake import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Arrival, Outcome, Taken, take
 from ichnode.receive.listen import Listener, listen
 from ichnode.receive.reception import Reception
@@ -113,6 +114,7 @@ class Receiver:
         self._gate = Gate(
             settings.allow,
             refusals=self.refusals,
+            max_associations=settings.maximum_associations,
             max_instance_bytes=settings.maximum_instance_bytes,
             max_bytes_in_memory=settings.maximum_bytes_in_memory,
         )
@@ -153,7 +155,16 @@ class Receiver:
 
     def _listen(self, entity: AE, port: int, tls: ServerContext | None) -> Listener:
         address = (self._settings.host, port)
-        server = listen(entity, address, self._handlers(), tls=tls, knows=self._gate.knows, refused=self._turned_away)
+        server = listen(
+            entity,
+            address,
+            self._handlers(),
+            tls=tls,
+            knows=self._gate.knows,
+            refused=self._turned_away,
+            turn_away=self._turn_away,
+            ended=self._ended,
+        )
         how = " over TLS" if tls else ""
         bound, title = server.server_address[1], self._settings.ae_title
         log.info("listening%s on port %d as %s", how, bound, title, extra={"action": "listen"})
@@ -163,6 +174,13 @@ class Receiver:
         """Who never came to ask for an association."""
         self.refusals.note(address, why)
         self._trail.associated("?", address, why)
+
+    def _turn_away(self, title: str, address: str) -> tuple[int, int, int] | None:
+        """Strangers, before an association is made: they take no place and next to no time."""
+        reason = None if self._stopping else self._gate.turn_away(title, address)
+        if reason is not None:
+            self._trail.associated(title, address, STRANGER)
+        return reason
 
     def _alarm(self, text: str) -> None:
         try:
@@ -207,7 +225,7 @@ class Receiver:
     def _on_rejected(self, event: Event) -> None:
         """Pynetdicom's own rejections."""
         called = event.assoc.requestor.primitive.called_ae_title.strip()
-        why = "too many associations" if called == self._settings.ae_title else "wrong called AE title"
+        why = "not acceptable" if called == self._settings.ae_title else "wrong called AE title"
         self._gate.ends(event.assoc)
         self.refusals.note(" at ".join(_caller(event.assoc)), why)
         self._trail.associated(*_caller(event.assoc), why)
@@ -271,6 +289,10 @@ class Receiver:
     def _on_aborted(self, event: Event) -> None:
         self._end(event.assoc, in_order=False)
 
+    def _ended(self, association: Any) -> None:
+        """An association's thread is over. Where it was not released or aborted before, it broke off."""
+        self._end(association, in_order=False)
+
     def _end(self, association: Any, *, in_order: bool) -> None:
         self._not_in_hand(association)
         self._gate.ends(association)
@@ -278,8 +300,9 @@ class Receiver:
             for uid, transfer in self.transfers.ends(association, in_order=in_order).items():
                 mark_transfer(self._db, uid, transfer)
             self._report(association, in_order=in_order)
-            if association in self._receptions:
-                self._receptions.pop(association).ended(in_order=in_order)
+            reception = self._receptions.pop(association, None)
+            if reception is not None:
+                reception.ended(in_order=in_order)
         except (OSError, SQLAlchemyError) as error:
             log.error("an association's end could not be noted: %s", type(error).__name__, extra={"action": "end"})  # noqa: TRY400
 
@@ -310,7 +333,7 @@ def _caller(association: Any) -> tuple[str, str]:
 def _application_entity(settings: ScpSettings) -> AE:
     entity = AE(ae_title=settings.ae_title)
     entity.require_called_aet = True
-    entity.maximum_associations = settings.maximum_associations
+    entity.maximum_associations = sys.maxsize  # the gate counts those that it lets in; strangers take no place
     entity.acse_timeout = settings.acse_timeout_s
     entity.dimse_timeout = settings.dimse_timeout_s
     entity.network_timeout = settings.network_timeout_s

@@ -24,6 +24,7 @@ from ichnode.receive.pacs import Ask
 from ichnode.receive.rules import DEFAULT_RULES, Rule
 from ichnode.receive.select import Preference, decide_study, is_doubted
 from ichnode.receive.series_facts import SeriesFacts, series_facts
+from ichnode.receive.silence import Silence
 
 log = logging.getLogger(__name__)
 
@@ -59,23 +60,32 @@ def sweep(
     now: float,
     is_open: Callable[[str], bool],
     told: set[str],
+    silence: Silence,
     count: Ask | None = None,
 ) -> Swept:
     """Looks at every series that waits. ``is_open`` tells whether an association still sends a series; ``count`` asks
     the PACS, where one is configured.
 
     A series or a study that breaks the sweep is left as it is and the others go on. It raises one alarm, not one a
-    sweep: ``told`` remembers which did, and is the same set in every sweep of a process.
+    sweep: ``told`` remembers which did. It and ``silence`` are the same in every sweep of a process.
     """
     settled = decided = 0
+    silence.begin_sweep()
+    quiet: dict[str, float] = {}
     for row in receiving(db):
         try:
-            settled += _look_at(db, row, settings, now, is_open(row.series_instance_uid), count)
+            quiet_s = quiet[row.series_instance_uid] = _quiet_s(row, silence, now)
+            settled += _look_at(db, row, settings, now, quiet_s, is_open(row.series_instance_uid), count)
         except Exception as error:  # noqa: BLE001 - one bad series must not stop a node
             _tell(db, f"series {row.id} cannot be settled", error, told, now)
     for study in undecided(db):
         try:
-            decided += _decide(db, study, settings, now, is_open)
+            # What was decided before was quiet then.
+            new = [row for row in study.series if row.decision is Decision.PENDING]
+            quiet_s = min(
+                [_quiet_s(row, silence, now) for row in new] + [quiet.get(uid, 0.0) for uid in study.receiving]
+            )
+            decided += _decide(db, study, settings, now, quiet_s, is_open)
         except Exception as error:  # noqa: BLE001 - one bad series must not stop a node
             first = min((row.id for row in study.series), default=0)
             _tell(db, f"the study of series {first} cannot be decided", error, told, now)
@@ -93,33 +103,38 @@ def facts_of_row(row: SeriesRow) -> SeriesFacts:
     )
 
 
+def _quiet_s(row: SeriesRow, silence: Silence, now: float) -> float:
+    return silence.quiet_s(row.series_instance_uid, row.last_at, now=now)
+
+
 def _look_at(
     db: Database,
     row: SeriesRow,
     settings: SweepSettings,
     now: float,
+    quiet_s: float,
     is_open: bool,
     count: Ask | None,
 ) -> bool:
     facts = [instance.facts for instance in row.instances]
-    may_ask = count is not None and not is_open and now - row.last_at >= settings.count_after_s
+    may_ask = count is not None and not is_open and quiet_s >= settings.count_after_s
     arrival = Arrival(
         instances=facts,
-        last_at=row.last_at,
+        quiet_s=quiet_s,
         is_open=is_open,
         # Open in the books, but by nobody here: it ended without a word.
         was_cut=row.transfer is Transfer.CUT or (row.transfer is Transfer.OPEN and not is_open),
         counted=count(row.study_instance_uid).get(row.series_instance_uid) if count is not None and may_ask else None,
         stated=_stated(db, row, facts),
     )
-    match judge(arrival, now=now, limits=settings.limits):
+    match judge(arrival, limits=settings.limits):
         case Wait():
             return False
         case Complete(why=why):
             missing, text = 0, f"complete: {why}"
         case Incomplete(missing=missing, why=why):
             text = f"incomplete: {why}"
-    is_settled = settle(db, row.id, missing=missing, text=text, now=now)
+    is_settled = settle(db, row.id, missing=missing, text=text, now=now, seen_at=row.last_at)
     if is_settled:
         log.info(text, extra={"action": "settle", "series": row.id})
     return is_settled
@@ -130,8 +145,15 @@ def _stated(db: Database, row: SeriesRow, facts: Sequence[InstanceFacts]) -> int
     return None if stated is None else stated_count(facts, claimed_acquisitions(db, row))
 
 
-def _decide(db: Database, study: Study, settings: SweepSettings, now: float, is_open: Callable[[str], bool]) -> int:
-    if now - study.last_at < settings.study_quiet_s or any(is_open(uid) for uid in study.receiving):
+def _decide(
+    db: Database,
+    study: Study,
+    settings: SweepSettings,
+    now: float,
+    quiet_s: float,
+    is_open: Callable[[str], bool],
+) -> int:
+    if quiet_s < settings.study_quiet_s or any(is_open(uid) for uid in study.receiving):
         return 0
     if study.receiving and not _has_complete_choice(study, settings):
         return 0

@@ -1,6 +1,7 @@
 """A node's store and queue in a temporary folder, emptied now and then so that a long run does not fill the disk."""
 
 import atexit
+import math
 import shutil
 import tempfile
 import time
@@ -9,6 +10,7 @@ from typing import Final
 
 from ichnode.queue.database import Database, open_database
 from ichnode.receive.settle import SweepSettings, sweep
+from ichnode.receive.silence import Silence
 from ichnode.store.layout import Store
 from tests.fuzz.limits import Find
 
@@ -47,6 +49,8 @@ class Node:
         Raises Find for a series or study that the sweep could not look at.
         """
         told: set[str] = set()
-        sweep(self.db, SweepSettings(), now=time.time() + 86400, is_open=lambda _: False, told=told)
+        silence = Silence(begun=-math.inf)
+        now = time.time() + 86400
+        sweep(self.db, SweepSettings(), now=now, is_open=lambda _: False, told=told, silence=silence)
         if told:
             raise Find(f"the sweep broke: {sorted(told)}")

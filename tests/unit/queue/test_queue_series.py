@@ -50,7 +50,7 @@ def test_a_slice_that_comes_while_the_sweep_thinks_keeps_the_series_open(db, mak
     record(db, make_instance(1), now=0)
     (row,) = receiving(db)
     record(db, make_instance(2), now=31)
-    assert not settle(db, row.id, missing=0, text="quiet", now=30)
+    assert not settle(db, row.id, missing=0, text="quiet", now=31, seen_at=row.last_at)
     assert receiving(db)
 
 

@@ -33,8 +33,8 @@ def even(count, spacing=5.0, **changes):
 
 
 def look(facts, *, quiet_s=100.0, **changes):
-    values = {"instances": facts, "last_at": 0.0, "is_open": False, "was_cut": False}
-    return judge(Arrival(**(values | changes)), now=quiet_s, limits=LIMITS)
+    values = {"instances": facts, "quiet_s": quiet_s, "is_open": False, "was_cut": False}
+    return judge(Arrival(**(values | changes)), limits=LIMITS)
 
 
 def test_a_quiet_contiguous_series_is_complete():

@@ -132,7 +132,7 @@ def test_a_pdu_that_claims_four_gigabytes_is_not_waited_for(listen):
 
 
 def test_a_connection_that_stops_in_the_middle_of_a_pdu_is_given_up(listen):
-    with a_connection(listen(network_timeout_s=0.5).port) as connection:
+    with a_connection(listen(acse_timeout_s=0.5).port) as connection:
         connection.sendall(struct.pack(">BBL", 0x01, 0, 1000) + bytes(10))
 
         assert connection.recv(1) in (b"", b"\x07")

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from pydicom import dcmread
 from sqlalchemy import select
@@ -11,6 +13,7 @@ from ichnode.receive.complete import Limits
 from ichnode.receive.intake import take
 from ichnode.receive.select import Preference
 from ichnode.receive.settle import SweepSettings, Swept, sweep
+from ichnode.receive.silence import Silence
 
 SETTINGS = SweepSettings(limits=Limits(quiet_s=60, give_up_s=900), study_quiet_s=60)
 
@@ -29,10 +32,12 @@ def arrive(db, store, make_arrival, make_slice):
 
 @pytest.fixture
 def run(db):
+    """A sweep at time ``now`` of a process that runs for long, but has just been asked for the first time."""
     told = set()
 
     def _run(now, *, is_open=lambda _uid: False, count=None, settings=SETTINGS) -> Swept:
-        return sweep(db, settings, now=now, is_open=is_open, count=count, told=told)
+        silence = Silence(begun=-math.inf)
+        return sweep(db, settings, now=now, is_open=is_open, count=count, told=told, silence=silence)
 
     return _run
 
@@ -338,3 +343,30 @@ def test_nothing_of_the_real_data_is_changed_on_the_way_in(data, arrival_of_file
     kept = store.resolve(receiving(db)[0].instances[0].path)
     assert kept.read_bytes().endswith(arrival.data_set.getvalue())
     assert (dcmread(kept).pixel_array == dcmread(source).pixel_array).all()
+
+
+def test_a_half_series_is_not_taken_for_a_whole_one_because_the_node_was_down(arrive, db):
+    arrive(range(1, 11), now=0)
+    begun = 5000.0  # monotonic: another machine's, after a restart
+    clock = iter([begun + 5, begun + 61]).__next__
+    silence = Silence(clock, begun=begun)
+
+    def run_at(now) -> Swept:
+        return sweep(db, SETTINGS, now=now, is_open=lambda _uid: False, told=set(), silence=silence)
+
+    assert run_at(3605) == Swept(settled=0, decided=0)
+    assert run_at(3661) == Swept(settled=1, decided=1)
+
+
+@pytest.mark.parametrize("jump_s", [86400, -86400])
+def test_a_clock_that_is_set_by_a_day_neither_hurries_nor_holds_up_a_series(arrive, db, jump_s):
+    arrive(range(1, 6), now=100_000)
+    clock = iter([5.0, 40.0, 70.0]).__next__
+    silence = Silence(clock, begun=0.0)
+
+    def run_at(now) -> Swept:
+        return sweep(db, SETTINGS, now=now, is_open=lambda _uid: False, told=set(), silence=silence)
+
+    assert run_at(100_005) == Swept(settled=0, decided=0)
+    assert run_at(100_040 + jump_s) == Swept(settled=0, decided=0)
+    assert run_at(100_070 + jump_s) == Swept(settled=1, decided=1)
