@@ -12,6 +12,7 @@ from ichnode import __version__
 from ichnode.cli import (
     analyse,
     audit,
+    backup,
     cohort,
     config,
     deliver,
@@ -93,6 +94,7 @@ app.command("show", rich_help_panel=OPERATE)(show.show)
 app.command("replay", rich_help_panel=OPERATE)(replay.replay)
 app.command("resend", rich_help_panel=OPERATE)(resend.resend)
 app.command("purge", rich_help_panel=OPERATE)(purge.purge)
+app.command("backup", rich_help_panel=OPERATE)(backup.backup)
 app.command("onset", rich_help_panel=OPERATE)(onset.onset)
 app.command("outcomes", rich_help_panel=OPERATE)(outcomes.outcomes)
 app.add_typer(audit.app, name="audit", rich_help_panel=OPERATE)
