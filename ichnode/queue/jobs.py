@@ -1,5 +1,6 @@
 """Jobs and their leases. A worker owns a job only while its lease and its fencing token hold."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
@@ -90,12 +91,20 @@ def replay(db: Database, series_ids: Sequence[int], *, weights: str | None, now:
         ]
 
 
-def claim(db: Database, *, owner: str, now: float, lease_s: float, max_attempts: int) -> Lease | None:
+def claim(
+    db: Database, *, owner: str, now: float, lease_s: float, max_attempts: int, retry_delay_s: float = math.inf
+) -> Lease | None:
     """Leases the next job: the smallest priority first, then the oldest. Counts the attempt at once, so that a job
     that kills its worker runs out of attempts. A running job whose lease ran out is taken again, unless it has no
-    attempts left: that one is for ``sweep_leases``. None if none waits."""
-    waiting = (JOBS.c.state == JobState.QUEUED) & (JOBS.c.not_before <= now)
-    abandoned = (JOBS.c.state == JobState.RUNNING) & (JOBS.c.lease_until <= now)
+    attempts left: that one is for ``sweep_leases``. None if none waits.
+
+    ``retry_delay_s``: the longest that a job is to wait. What has to wait longer, or is leased for longer than
+    ``lease_s``, was written down before the clock was set back, and is taken now.
+    """
+    late, soon = JOBS.c.not_before > now + retry_delay_s, JOBS.c.not_before <= now
+    waiting = (JOBS.c.state == JobState.QUEUED) & (soon | late)
+    lapsed = (JOBS.c.lease_until <= now) | (JOBS.c.lease_until > now + lease_s)
+    abandoned = (JOBS.c.state == JobState.RUNNING) & lapsed
     abandoned &= JOBS.c.attempts < max_attempts
     query = select(JOBS).where(or_(waiting, abandoned)).order_by(JOBS.c.priority, JOBS.c.id).limit(1)
     with db.write() as connection:

@@ -11,6 +11,7 @@ from ichnode.domain.outputs import USUAL_PROFILE, ObjectKind, OutputFile
 from ichnode.domain.states import Closing, DeliveryState, check_move
 from ichnode.queue.audit import Entity, note
 from ichnode.queue.database import Database, inserted_id
+from ichnode.queue.holds import held_studies
 from ichnode.queue.tables import DELIVERIES, JOBS, OUTPUTS, SERIES
 
 PATIENCE: Final = 3  # attempts after which an object no longer holds up those behind it: better a late SEG than no SR
@@ -66,13 +67,15 @@ def add_outputs(
 def due(db: Database, destination: str, *, now: float) -> list[Due]:
     """The objects of one study that should go to ``destination`` now: the most urgent study, each job's objects in
     the order of the kinds. An object waits while one before it in its job's order waits, unless that one was tried
-    PATIENCE times."""
+    PATIENCE times. One whose wait was written down later than ``now`` does not wait: the clock was set back since.
+    What is held is not due."""
     query = (
         select(DELIVERIES, OUTPUTS, JOBS.c.priority, SERIES.c.study_instance_uid)
         .join(OUTPUTS, DELIVERIES.c.output_id == OUTPUTS.c.id)
         .join(JOBS, OUTPUTS.c.job_id == JOBS.c.id)
         .join(SERIES, JOBS.c.series_id == SERIES.c.id)
         .where(DELIVERIES.c.destination == destination, DELIVERIES.c.state == DeliveryState.PENDING)
+        .where(SERIES.c.study_instance_uid.not_in(held_studies()))
     )
     with db.read() as connection:
         rows = list(connection.execute(query))
@@ -80,7 +83,7 @@ def due(db: Database, destination: str, *, now: float) -> list[Due]:
     ready: list[Row[tuple[object, ...]]] = []
     for _, of_job in groupby(rows, key=lambda r: r.job_id):
         for row in of_job:
-            if row.next_at <= now:
+            if row.next_at <= now or row.updated_at > now:
                 ready.append(row)
             elif row.attempts < PATIENCE:
                 break
@@ -89,8 +92,13 @@ def due(db: Database, destination: str, *, now: float) -> list[Due]:
 
 def next_due_at(db: Database, destination: str) -> float | None:
     """When the next delivery to ``destination`` becomes due; None when none is pending."""
-    query = select(DELIVERIES.c.next_at).where(
-        DELIVERIES.c.destination == destination, DELIVERIES.c.state == DeliveryState.PENDING
+    query = (
+        select(DELIVERIES.c.next_at)
+        .join(OUTPUTS, DELIVERIES.c.output_id == OUTPUTS.c.id)
+        .join(JOBS, OUTPUTS.c.job_id == JOBS.c.id)
+        .join(SERIES, JOBS.c.series_id == SERIES.c.id)
+        .where(DELIVERIES.c.destination == destination, DELIVERIES.c.state == DeliveryState.PENDING)
+        .where(SERIES.c.study_instance_uid.not_in(held_studies()))
     )
     with db.read() as connection:
         return connection.execute(query.order_by(DELIVERIES.c.next_at).limit(1)).scalar()

@@ -84,6 +84,7 @@ class Worker:
             now=time.time(),
             lease_s=self.limits.lease_s,
             max_attempts=self.limits.attempts,
+            retry_delay_s=self.limits.retry_delay_s,
         )
         if lease is None:
             return False
