@@ -30,6 +30,7 @@ MOST_HANDSHAKES: Final = 64  # at once
 MOST_HANDSHAKES_OF_ONE: Final = 8  # of them from one address
 MOST_PDU_BYTES: Final = 2**20  # 128 contexts with all their syntaxes and names come to a quarter of it
 CALLING_AE: Final = slice(26, 42)  # of an association request, PS3.8 9.3.2
+BACKLOG: Final = 128  # with the 5 of socketserver, callers in a crowd wait for seconds until TCP tries again
 REJECTION: Final = b"\x03\x00\x00\x00\x00\x04\x00"  # A-ASSOCIATE-RJ as far as its reason, PS3.8 9.3.4
 
 Handler = tuple[Any, Callable[..., Any]]
@@ -46,6 +47,8 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc]
     an association; ``turn_away`` judges (title, address) of those that do, None for whoever may go on; ``ended`` is
     told of each association whose thread has ended, however it came to that.
     """
+
+    request_queue_size = BACKLOG
 
     def __init__(
         self,
@@ -176,7 +179,8 @@ class _Handler(RequestHandler):  # type: ignore[misc]
             if count > most:
                 raise OSError(TOO_LONG)
             try:
-                return receive(channel.socket, count, time.monotonic() + timeout_s + count / SLOWEST_BYTES_PER_S)
+                deadline = time.monotonic() + timeout_s + count / SLOWEST_BYTES_PER_S
+                return receive(channel.socket, count, deadline, silent_s=timeout_s)
             finally:
                 channel.socket.settimeout(timeout_s)
 

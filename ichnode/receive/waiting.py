@@ -1,5 +1,6 @@
 """Connections that have not asked for an association yet: each costs a thread and what it has sent, and no more."""
 
+import math
 import threading
 import time
 from collections import Counter
@@ -75,14 +76,22 @@ class Waiting:
             return self._connections.pop(connection, None) is not None
 
 
-def receive(connection: socket, count: int, deadline: float, clock: Callable[[], float] = time.monotonic) -> bytearray:
-    """``count`` bytes, fewer when the peer closes before. Raises TimeoutError at ``deadline``, however they trickle."""
+def receive(
+    connection: socket,
+    count: int,
+    deadline: float,
+    clock: Callable[[], float] = time.monotonic,
+    *,
+    silent_s: float = math.inf,
+) -> bytearray:
+    """``count`` bytes, fewer when the peer closes before. Raises TimeoutError at ``deadline``, however they trickle,
+    and when none comes for ``silent_s``."""
     data = bytearray()
     while len(data) < count:
         left_s = deadline - clock()
         if left_s <= 0:
             raise TimeoutError("the bytes come too slowly")
-        connection.settimeout(left_s)
+        connection.settimeout(min(left_s, silent_s))
         part = connection.recv(min(65536, count - len(data)))
         if not part:
             break
