@@ -63,6 +63,7 @@ def destinations_of(config: Config) -> list[Destination]:
             commitment=d.commitment,
             commitment_wait_s=d.commitment_wait_s,
             confirm_at=_confirm_at(config, d),
+            identity_at=next((peer_of(config, p) for p in config.pacs if p.name == config.series.identity_from), None),
             backoff=Backoff(first_s=d.first_retry_s, max_s=max(d.first_retry_s, d.max_retry_s)),
         )
         for d in config.destination

@@ -25,6 +25,11 @@ def alarms(now: views.Status, config: Config) -> list[str]:
     texts = [f"job {job['id']} failed: {job['reason']}" for job in now.failed]
     texts += [f"{d['kind']} of job {d['job_id']} is dead at {d['destination']}: {d['reason']}" for d in now.dead]
     texts += [f"{d['kind']} of job {d['job_id']} at {d['destination']}: {d['reason']}" for d in now.uncommitted]
+    texts += [
+        f"held, {ago(h['at'])}: results of study {h['study_instance_uid']}: {h['reason']}; then `ichnode release`, or"
+        " purge it and take it in anew"
+        for h in now.held
+    ]
     reachable = {peer.ae_title for peer in reported_to(config)}
     for untold in now.untold:
         if untold["attempts"] >= PATIENCE or untold["calling_ae"] not in reachable:

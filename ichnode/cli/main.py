@@ -26,6 +26,7 @@ from ichnode.cli import (
     purge,
     receive,
     reference,
+    release,
     replay,
     resend,
     rules,
@@ -94,6 +95,7 @@ app.command("show", rich_help_panel=OPERATE)(show.show)
 app.command("replay", rich_help_panel=OPERATE)(replay.replay)
 app.command("resend", rich_help_panel=OPERATE)(resend.resend)
 app.command("purge", rich_help_panel=OPERATE)(purge.purge)
+app.command("release", rich_help_panel=OPERATE)(release.release)
 app.command("backup", rich_help_panel=OPERATE)(backup.backup)
 app.command("onset", rich_help_panel=OPERATE)(onset.onset)
 app.command("outcomes", rich_help_panel=OPERATE)(outcomes.outcomes)

@@ -94,6 +94,7 @@ def _print(row: dict[str, Any]) -> None:
     lines = [f"  study  {row['study_instance_uid']}", f"  series {row['series_instance_uid']}"]
     if row["decision_text"]:
         lines.append(f"  {row['decision']}: {row['decision_text']}")
+    lines += [f"  HELD: {reason}" for reason in row["held"]]
     for job in row["jobs"]:
         reason = f": {job['reason']}" if job["reason"] else ""
         lines.append(f"  job {job['id']} ({job['kind']}) {job['state']}{reason}")

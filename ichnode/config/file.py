@@ -60,9 +60,9 @@ def _contradictions(config: Config) -> Iterator[tuple[list[Any], str]]:
             if name in names[:index]:
                 yield [section, index, "name"], f"two [[{section}]] are called {name!r}"
     names = [pacs.name for pacs in config.pacs]
-    if config.series.count_from and config.series.count_from not in names:
-        what = f"no [[pacs]] is called {config.series.count_from!r}; there are {', '.join(names) or 'none'}"
-        yield ["series", "count_from"], what
+    for key, named in (("count_from", config.series.count_from), ("identity_from", config.series.identity_from)):
+        if named and named not in names:
+            yield ["series", key], f"no [[pacs]] is called {named!r}; there are {', '.join(names) or 'none'}"
     for index, destination in enumerate(config.destination):
         if destination.confirm_from and destination.confirm_from not in names:
             what = f"no [[pacs]] is called {destination.confirm_from!r}; there are {', '.join(names) or 'none'}"

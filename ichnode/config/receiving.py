@@ -62,6 +62,10 @@ class Series(Section):
     )
     prefer_thickness_mm: float = Field(5.0, gt=0, description="Of several candidates the nearest to this is analysed.")
     count_from: str = Field("", description="Name of a `[[pacs]]` that is asked how many images a series has.")
+    identity_from: str = Field(
+        "",
+        description="Name of a `[[pacs]]` to ask whose a study is before results go out; if another's, they are held.",
+    )
 
 
 class RuleSection(Section):

@@ -21,6 +21,7 @@ class Destination:
     ``transfer_syntaxes``: in which the (uncompressed) results may travel; the stored one is taken where it can be.
     ``commitment``: whether it is asked for storage commitment; ``commitment_wait_s``: how long its first report is
     waited for. ``confirm_at``: who is asked by C-FIND whether it has the objects, where it is not asked to commit.
+    ``identity_at``: who is asked by C-FIND whose a study is before its results go out.
     """
 
     peer: Peer
@@ -31,6 +32,7 @@ class Destination:
     commitment: Commitment = Commitment.AUTO
     commitment_wait_s: float = 3600.0
     confirm_at: Peer | None = None
+    identity_at: Peer | None = None
     backoff: Backoff = field(default_factory=Backoff)
     timeouts: Timeouts = field(default_factory=Timeouts)
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from ichnode.deliver.classify import SUCCESS, Outcome
 from ichnode.deliver.closing import close_due, settle_closings, what_follows
 from ichnode.deliver.destination import OUTAGE_MAX_S, Destination
 from ichnode.deliver.dispatch import Dispatch
+from ichnode.deliver.identity import is_held
 from ichnode.deliver.reports import serve_reports
 from ichnode.deliver.send import Answer, send
 from ichnode.domain.errors import Retryable
@@ -22,6 +23,7 @@ from ichnode.domain.outputs import Peer
 from ichnode.queue import outbox
 from ichnode.queue.commitments import next_owed_at
 from ichnode.queue.database import Database
+from ichnode.queue.holds import held
 from ichnode.queue.outbox import Due
 from ichnode.store.files import sha256_of_file
 from ichnode.store.layout import Store
@@ -126,6 +128,10 @@ def deliver_due(
             _record(db, destination, item, fault, clock(), rng)
             if fault.outcome == Outcome.DEAD:
                 trail.write(events.altered, item.study_instance_uid, item.output.sop_instance_uid)
+    study = due[0].study_instance_uid if due else ""
+    waits = _identity_awaited(db, destination, sound, clock(), rng) if sound else None
+    if waits is not None:
+        return Round(tried=len(due), not_before=waits)
     dispatch = Dispatch(trail, destination.peer, list(sound.values()))
     answers = send(
         list(sound), destination.peer, timeouts=destination.timeouts, transfer_syntaxes=destination.transfer_syntaxes
@@ -135,10 +141,32 @@ def deliver_due(
         for answer in answers:
             not_before = _record(db, destination, sound[answer.path], answer, clock(), rng)
             dispatch.answered(sound[answer.path], answer.outcome)
-            if answer.outcome in (Outcome.AGAIN, Outcome.UNREACHABLE) or stop.is_set():
+            if answer.outcome in (Outcome.AGAIN, Outcome.UNREACHABLE) or stop.is_set() or held(db, study):
                 break
     dispatch.ended()
     return Round(tried=len(due), not_before=not_before)
+
+
+def _identity_awaited(
+    db: Database, destination: Destination, sound: Mapping[Path, Due], now: float, rng: Random
+) -> float | None:
+    """None when results may go out under the identity that they bear. Else they are held (0: others may go), or it
+    cannot be asked whose they are: nothing goes to the destination before then."""
+    if destination.identity_at is None:
+        return None
+    items = list(sound.values())
+    try:
+        if not is_held(db, items[0].study_instance_uid, sound, destination.identity_at, destination.timeouts, now):
+            return None
+    except Retryable as error:
+        next_at = now + _backoff(destination.backoff, outage=True).delay_s(items[0].attempts, rng)
+        for item in items:
+            reason = f"whose study it is cannot be asked: {error}"
+            outbox.again(db, item.delivery_id, reason=reason, next_at=next_at, now=now)
+        log.warning("identity cannot be asked: %s", error, extra={"destination": destination.name, "action": "again"})
+        return next_at
+    log.error("held: whose they are is in doubt", extra={"job": items[0].job_id, "action": "held"})
+    return 0.0
 
 
 def _serve(

@@ -11,6 +11,7 @@ from ichnode.domain.facts import InstanceFacts
 from ichnode.domain.states import Decision, SeriesState, Transfer
 from ichnode.queue.audit import Entity, note
 from ichnode.queue.database import Database, inserted_id
+from ichnode.queue.holds import hold
 from ichnode.queue.tables import INSTANCES, QUARANTINE, SERIES
 
 
@@ -86,18 +87,24 @@ def record(db: Database, instance: NewInstance, *, now: float) -> Recorded:
             return Recorded.DUPLICATE if row["sha256"] == instance.sha256 else Recorded.CONFLICT
         if _why_foreign(connection, instance):
             return Recorded.FOREIGN
+        _doubt(connection, instance, now)
         values = asdict(instance) | {"received_at": now, "revision": _open_revision(connection, instance, now)}
         connection.execute(insert(INSTANCES).values(values))
     return Recorded.NEW
 
 
 def quarantine(db: Database, instance: NewInstance, *, reason: str, now: float) -> None:
-    """Records bytes that were kept but belong nowhere. The same bytes twice make one row, purged ones live again."""
+    """Records bytes that were kept but belong nowhere. The same bytes twice make one row, purged ones live again.
+
+    Where they say that their study is another patient's, its results are held.
+    """
     with db.write() as connection:
+        _doubt(connection, instance, now)
         this = QUARANTINE.c.path == instance.path
         if connection.execute(update(QUARANTINE).where(this).values(purged_at=None)).rowcount:
             return
-        values = {k: getattr(instance, k) for k in ("sop_instance_uid", "sha256", "path", "calling_ae")}
+        names = ("sop_instance_uid", "sha256", "path", "calling_ae", "study_instance_uid")
+        values = {k: getattr(instance, k) for k in names}
         row_id = inserted_id(connection, insert(QUARANTINE).values(values | {"reason": reason, "at": now}))
         note(connection, Entity.QUARANTINE, row_id, now=now, new="quarantined", text=reason, alarm=True)
 
@@ -132,6 +139,24 @@ def _why_foreign(connection: Connection, instance: NewInstance) -> str:
     return ""
 
 
+def _doubt(connection: Connection, instance: NewInstance, now: float) -> None:
+    """Holds the results of a study of which an instance tells another patient than those before it."""
+    query = select(SERIES.c.patient_key, SERIES.c.person_key).order_by(SERIES.c.id)
+    known = connection.execute(query.where(SERIES.c.study_instance_uid == instance.study_instance_uid)).all()
+    if not known:
+        return
+    patient, person = instance.facts.patient_key, instance.facts.person_key
+    first_person = next((row.person_key for row in known if row.person_key), person)
+    others = {
+        "another patient ID or issuer": known[0].patient_key != patient,
+        "another name or birth date": bool(person) and first_person != person,
+    }
+    if any(others.values()):
+        what = " and ".join(text for text, differs in others.items() if differs)
+        reason = f"a later image of the study, from {instance.calling_ae}, has {what}"
+        hold(connection, instance.study_instance_uid, told=f"{patient} {person}", reason=reason, now=now)
+
+
 def _open_revision(connection: Connection, instance: NewInstance, now: float) -> int:
     query = select(SERIES).where(SERIES.c.series_instance_uid == instance.series_instance_uid)
     latest = connection.execute(query.order_by(desc(SERIES.c.revision)).limit(1)).mappings().one_or_none()
@@ -144,6 +169,7 @@ def _open_revision(connection: Connection, instance: NewInstance, now: float) ->
         "study_instance_uid": instance.study_instance_uid,
         "revision": revision,
         "patient_key": instance.facts.patient_key,
+        "person_key": instance.facts.person_key,
         "state": SeriesState.RECEIVING,
         "calling_ae": instance.calling_ae,
         "transfer": Transfer.NONE,

@@ -14,6 +14,7 @@ from ichnode.queue.tables import (
     COMMITMENT_ITEMS,
     COMMITMENTS,
     DELIVERIES,
+    HOLDS,
     INSTANCES,
     JOBS,
     ONSETS,
@@ -120,7 +121,7 @@ def _stored(connection: Connection, study: str, quarantined: Sequence[str], now:
         quarantined=tuple(
             dict.fromkeys(
                 [
-                    *paths(select(QUARANTINE.c.path).where(QUARANTINE.c.sop_instance_uid.in_(_uids(study)))),
+                    *paths(select(QUARANTINE.c.path).where(or_(*_quarantined(study)))),
                     *quarantined,
                 ]
             )
@@ -191,7 +192,7 @@ def _forget(connection: Connection, study: Stored) -> None:
     connection.execute(delete(OUTPUTS).where(OUTPUTS.c.job_id.in_(_jobs(uid))))
     connection.execute(delete(JOBS).where(JOBS.c.series_id.in_(_series(uid))))
     connection.execute(delete(QUARANTINE).where(QUARANTINE.c.path.in_(study.quarantined)))
-    for table in (SERIES, ONSETS, INSTANCES):
+    for table in (SERIES, ONSETS, HOLDS, INSTANCES):
         connection.execute(delete(table).where(table.c.study_instance_uid == uid))
 
 
@@ -219,6 +220,10 @@ def _series(study: str) -> Select[tuple[int]]:
 
 def _jobs(study: str) -> Select[tuple[int]]:
     return select(JOBS.c.id).where(JOBS.c.series_id.in_(_series(study)))
+
+
+def _quarantined(study: str) -> tuple[ColumnElement[bool], ...]:
+    return QUARANTINE.c.study_instance_uid == study, QUARANTINE.c.sop_instance_uid.in_(_uids(study))
 
 
 def _uids(study: str) -> Select[tuple[str]]:

@@ -34,6 +34,7 @@ class SeriesRow:
     study_instance_uid: str
     revision: int
     patient_key: str
+    person_key: str | None
     state: SeriesState
     calling_ae: str
     transfer: Transfer

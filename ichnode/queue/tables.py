@@ -57,6 +57,7 @@ QUARANTINE: Final = Table(  # accepted bytes that fit nowhere: a person must loo
     Column("reason", Text, nullable=False),
     Column("at", Float, nullable=False),
     Column("purged_at", Float),
+    Column("study_instance_uid", String(64)),  # NULL: not known
     UniqueConstraint("path"),
 )
 
@@ -78,7 +79,20 @@ SERIES: Final = Table(  # one row a revision
     Column("settled_text", Text, nullable=False, default=""),  # why it was taken as complete, or not
     Column("decision", String(16), nullable=False),
     Column("decision_text", Text, nullable=False, default=""),
+    Column("person_key", String(64)),  # of its first image; empty: not stated
     UniqueConstraint("series_instance_uid", "revision"),
+)
+
+HOLDS: Final = Table(  # results that do not go out until a person has looked: whose they are is in doubt
+    "holds",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("study_instance_uid", String(64), nullable=False),
+    Column("told", String(64), nullable=False),  # digest of the other identity
+    Column("reason", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("released_at", Float),
+    UniqueConstraint("study_instance_uid", "told"),
 )
 
 JOBS: Final = Table(

@@ -11,7 +11,18 @@ from ichnode.domain.states import Closing, DeliveryState, JobState, PromiseState
 from ichnode.queue.audit import AuditRow, Entity
 from ichnode.queue.database import Database
 from ichnode.queue.results import figures_of
-from ichnode.queue.tables import ABILITIES, AUDIT, DELIVERIES, INSTANCES, JOBS, OUTPUTS, PROMISES, QUARANTINE, SERIES
+from ichnode.queue.tables import (
+    ABILITIES,
+    AUDIT,
+    DELIVERIES,
+    HOLDS,
+    INSTANCES,
+    JOBS,
+    OUTPUTS,
+    PROMISES,
+    QUARANTINE,
+    SERIES,
+)
 
 Row = dict[str, Any]
 WAITING: Final = [JobState.QUEUED, JobState.RUNNING]
@@ -37,6 +48,7 @@ class Status:
     dead: list[Row]
     uncommitted: list[Row]
     failed: list[Row]
+    held: list[Row]  # studies whose results do not go out until a person has looked
     node: list[AuditRow]
     overdue: dict[str, float]  # destination -> since when its oldest object waits
     oldest_waiting_at: float | None
@@ -75,6 +87,7 @@ def status(db: Database, *, since: float, recent: int = 10) -> Status:
             dead=_rows(connection, dead.where(DELIVERIES.c.state == DeliveryState.DEAD)),
             uncommitted=_rows(connection, dead.where(DELIVERIES.c.state == DeliveryState.UNCOMMITTED)),
             failed=_rows(connection, failed),
+            held=_rows(connection, select(HOLDS).where(HOLDS.c.released_at.is_(None)).order_by(HOLDS.c.id)),
             node=_audit(connection, node.order_by(AUDIT.c.id)),
             overdue={row[0]: row[1] for row in connection.execute(overdue)},
             oldest_waiting_at=connection.execute(oldest).scalar(),
@@ -115,6 +128,8 @@ def history(db: Database, series_id: int) -> Row:
         held = select(func.count()).where(
             INSTANCES.c.series_instance_uid == row["series_instance_uid"], INSTANCES.c.revision <= row["revision"]
         )
+        open_ones = HOLDS.c.released_at.is_(None), HOLDS.c.study_instance_uid == row["study_instance_uid"]
+        doubts = list(connection.execute(select(HOLDS.c.reason).where(*open_ones).order_by(HOLDS.c.id)).scalars())
         jobs = _jobs_of(connection, series_id)
         outputs = _rows(connection, select(OUTPUTS).where(OUTPUTS.c.job_id.in_([job["id"] for job in jobs])))
         measured = figures_of(connection, [job["id"] for job in jobs])
@@ -126,6 +141,7 @@ def history(db: Database, series_id: int) -> Row:
         rows = _audit(connection, select(AUDIT).where(which).order_by(AUDIT.c.at, AUDIT.c.id))
         count = connection.execute(held).scalar_one()
     jobs = [job | {"figures": measured.get(job["id"])} for job in jobs]
+    row |= {"held": doubts}
     return row | {"instances": count, "jobs": jobs, "outputs": outputs, "deliveries": deliveries, "audit": rows}
 
 

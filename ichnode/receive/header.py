@@ -14,6 +14,7 @@ from pydicom.errors import BytesLengthException
 from pydicom.tag import Tag
 
 from ichnode.domain.facts import InstanceFacts, Vector3, Vector6
+from ichnode.domain.person import name_groups
 from ichnode.receive.moment import moment, moment_of_datetime
 
 # What pydicom raises over odd bytes; its BytesLengthException is no ValueError.
@@ -76,6 +77,7 @@ def facts_of(ds: Dataset) -> InstanceFacts:
         rescale_type=text(ds, "RescaleType") or frame.text("PixelValueTransformationSequence", "RescaleType"),
         has_rescale=_has_rescale(ds, frame),
         patient_key=_digest(_raw(ds, "PatientID"), _raw(ds, "IssuerOfPatientID")),
+        person_key=_person_key(text(ds, "PatientName"), text(ds, "PatientBirthDate")),
         identified=_names_somebody(text(ds, "PatientID")),
         acquired_at=_acquired_at(ds, frame),
         study_date=_date(text(ds, "StudyDate")),
@@ -207,6 +209,12 @@ def _names_somebody(patient_id: str) -> bool:
     """Whether a PatientID can be one person's alone: fillers and the words that stand for an unknown one cannot."""
     letters = "".join(each for each in patient_id.upper() if each.isalnum())
     return NOBODY.fullmatch(letters) is None
+
+
+def _person_key(name: str, birth_date: str) -> str:
+    """A digest of the first component group that a name has and the date; empty unless both are stated."""
+    said = next(filter(None, name_groups(name)), "")
+    return _digest(said.encode(), birth_date.encode()) if said and birth_date else ""
 
 
 def _acquired_at(ds: Dataset, frame: "_Frames") -> float | None:

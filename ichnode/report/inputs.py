@@ -135,8 +135,13 @@ class Context:
         """The UID of something of this result; ``content``: digests of what it says: other content, other UID."""
         model = self.model
         weights = (model.name, model.version, model.sha256) if model else ("", "", "")
-        there = (self.study_uid, self.series_uid, self.instances)
+        there = (self.study_uid, self.series_uid, self.instances, self._patient_digest())
         return uid(kind, *there, self._installation_digest(), *weights, ENCODER_REVISION, *content)
+
+    def _patient_digest(self) -> str:
+        """Of whose it is: under a corrected identity a result is another object, not the same with other bytes."""
+        keywords = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate")
+        return digest(*(raw_value(self.header, keyword) for keyword in keywords))
 
     def tracking_uid(self, identifier: str) -> str:
         """The UID of a lesion, or of the study as a whole; another model sees the same one."""

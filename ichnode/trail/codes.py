@@ -36,6 +36,7 @@ OBJECT_ALTERED: Final = Code("OBJECT_ALTERED", PRIVATE_SCHEME, "Stored object al
 TRAIL_DAMAGED: Final = Code("TRAIL_DAMAGED", PRIVATE_SCHEME, "Audit trail damaged")
 REPLAY: Final = Code("REPLAY", PRIVATE_SCHEME, "Analysis asked for by hand")
 RESEND: Final = Code("RESEND", PRIVATE_SCHEME, "Delivery asked for by hand")
+RELEASE: Final = Code("RELEASE", PRIVATE_SCHEME, "Held results released by hand")
 ANALYSIS: Final = Code("ANALYSIS", PRIVATE_SCHEME, "Analysed")
 
 # CID 402 and 405: who and from where

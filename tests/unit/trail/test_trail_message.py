@@ -28,6 +28,7 @@ EVENTS = {
     "replay": (events.asked_for, "anna@host", codes.REPLAY, "1.2.3"),
     "resend": (events.asked_for, "anna@host", codes.RESEND, "1.2.3"),
     "deleted": (events.deleted, "1.2.3", "older than 30 days"),
+    "purged": (events.purged, "anna@host", "1.2.3", "purged by anna@host: 30 images"),
     "altered": (events.altered, "1.2.3", "1.2.3.4"),
     "damaged": (events.damaged, "record 3 does not fit its hash"),
     "resumed": (events.resumed, 12, 1795305000.0),
