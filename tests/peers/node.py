@@ -100,11 +100,21 @@ class Node:
 
         ``die_at`` names the point of ``tests.faults.points`` at which the service kills itself.
         """
+        self.launch(*services, die_at=die_at)
+        for service in services or SERVICES:
+            self.wait_for_log(service, f"{service} is ready")
+
+    def launch(self, *services: str, die_at: str = "") -> None:
+        """As ``start``, without waiting."""
         for service in services or SERVICES:
             plain = "tests.peers.stand_in" if service == "work" else "ichnode"
             self._start(service, ["-m", "tests.faults.launch", die_at] if die_at else ["-m", plain])
-        for service in services or SERVICES:
-            self.wait_for_log(service, f"{service} is ready")
+
+    def kill(self, service: str, *, alone: bool = False) -> None:
+        """SIGKILL to a service and its children, or to it ``alone``; returns when it is gone."""
+        send = os.kill if alone else os.killpg
+        send(self.pid(service), signal.SIGKILL)
+        self.wait_for_death(service)
 
     def stop(self, *services: str) -> dict[str, int]:
         """SIGTERM, and the exit codes."""
@@ -136,6 +146,10 @@ class Node:
     def pid(self, service: str) -> int:
         """The process id of a service."""
         return self._processes[service].pid
+
+    def has_ended(self, service: str) -> bool:
+        """Whether a service has ended by itself."""
+        return self._processes[service].poll() is not None
 
     def terminate(self, service: str) -> subprocess.Popen[bytes]:
         """SIGTERM, without waiting."""
