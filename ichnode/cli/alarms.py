@@ -26,8 +26,8 @@ def alarms(now: views.Status, config: Config) -> list[str]:
     texts += [f"{d['kind']} of job {d['job_id']} is dead at {d['destination']}: {d['reason']}" for d in now.dead]
     texts += [f"{d['kind']} of job {d['job_id']} at {d['destination']}: {d['reason']}" for d in now.uncommitted]
     texts += [
-        f"held, {ago(h['at'])}: results of study {h['study_instance_uid']}: {h['reason']}; then `ichnode release`, or"
-        " purge it and take it in anew"
+        f"held, {ago(h['at'])}: results of study {h['study_instance_uid']}: {h['reason']}: look, then"
+        " `ichnode release` it, or purge it and take it in anew (docs/explanation/identity.md)"
         for h in now.held
     ]
     reachable = {peer.ae_title for peer in reported_to(config)}

@@ -8,6 +8,7 @@ from ichnode.app.wire import open_database_of
 from ichnode.cli.context import Exit
 from ichnode.config.file import load_config
 from ichnode.queue import outbox
+from ichnode.queue.holds import hold_study
 
 SERIES, STUDY = "1.2.3", "1.2"
 
@@ -83,3 +84,21 @@ def test_what_the_deliverer_may_hold_needs_it_stopped(ichnode, config, add_job):
     assert refused.code == Exit.USAGE
     assert "Another `ichnode deliver` uses" in refused.err
     assert ichnode("show", STUDY).code == Exit.OK
+
+
+def test_held_results_alarm_with_a_way_out_and_are_released_by_a_person(ichnode, config, add_job):
+    add_job(SERIES, "done")
+    db = open_database_of(load_config(config))
+    hold_study(db, STUDY, told="other", reason="pacs has another PatientID for the study than its images", now=1000.0)
+    db.close()
+    said = ichnode("status")
+    assert said.code == Exit.NO
+    assert f"results of study {STUDY}: pacs has another PatientID for the study than its images: look, then" in said.out
+    assert "HELD: pacs has another PatientID" in ichnode("show", STUDY).out
+
+    assert ichnode("release", STUDY).code == Exit.OK
+
+    assert "HELD" not in ichnode("show", STUDY).out
+    assert ichnode("release", STUDY).code == Exit.NO
+    trail = "".join(path.read_text() for path in (config.parent / "state/audit").iterdir() if path.is_file())
+    assert "Held results released by hand" in trail

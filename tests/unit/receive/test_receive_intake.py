@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 
 from ichnode.domain.errors import Rejected
 from ichnode.domain.identity import MANUFACTURER, MODEL_NAME
+from ichnode.queue.holds import held
 from ichnode.queue.intake import foreign, kept
 from ichnode.queue.series import receiving
 from ichnode.queue.tables import AUDIT, INSTANCES, QUARANTINE
@@ -313,3 +314,23 @@ def test_counts_of_rows_stay_small_when_everything_comes_three_times(store_one, 
     with db.read() as connection:
         assert connection.execute(select(func.count()).select_from(INSTANCES)).scalar() == 5
     assert len(receiving(db)) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_held"),
+    [
+        ({"PatientName": "Roe^Jane"}, True),
+        ({"PatientBirthDate": "19500102"}, True),
+        ({"PatientName": "DOE^JANE^^"}, False),
+        ({"PatientName": ""}, False),
+    ],
+)
+def test_a_name_or_birth_date_that_was_corrected_since_holds_the_study(store_one, db, make_slice, changes, is_held):
+    for number in (1, 2):
+        ds = make_slice(number)
+        ds.PatientName, ds.PatientBirthDate = "Doe^Jane", "19500101"
+        for keyword, value in changes.items() if number == 2 else ():
+            setattr(ds, keyword, value)
+        assert store_one(ds).outcome == Outcome.KEPT
+
+    assert bool(held(db, "1.2.3")) == is_held
