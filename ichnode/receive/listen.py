@@ -30,6 +30,7 @@ MOST_HANDSHAKES: Final = 64  # at once
 MOST_HANDSHAKES_OF_ONE: Final = 8  # of them from one address
 MOST_PDU_BYTES: Final = 2**20  # 128 contexts with all their syntaxes and names come to a quarter of it
 CALLING_AE: Final = slice(26, 42)  # of an association request, PS3.8 9.3.2
+PART: Final = 8192  # of a PDU, after which it counts as coming
 BACKLOG: Final = 128  # with the 5 of socketserver, callers in a crowd wait for seconds until TCP tries again
 REJECTION: Final = b"\x03\x00\x00\x00\x00\x04\x00"  # A-ASSOCIATE-RJ as far as its reason, PS3.8 9.3.4
 
@@ -178,9 +179,12 @@ class _Handler(RequestHandler):  # type: ignore[misc]
                 return data
             if count > most:
                 raise OSError(TOO_LONG)
+            data, deadline = bytearray(), time.monotonic() + timeout_s + count / SLOWEST_BYTES_PER_S
             try:
-                deadline = time.monotonic() + timeout_s + count / SLOWEST_BYTES_PER_S
-                return receive(channel.socket, count, deadline, silent_s=timeout_s)
+                while part := receive(channel.socket, min(PART, count - len(data)), deadline, silent_s=timeout_s):
+                    data += part
+                    association.dul._idle_timer.restart()  # a PDU that comes slowly is no silence
+                return data
             finally:
                 channel.socket.settimeout(timeout_s)
 

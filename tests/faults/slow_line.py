@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 
 TICK_S = 0.05
 NO_LIMIT = 1 << 40
-CRAWLS = 100_000
 MOST = 1 << 16
 
 
@@ -43,8 +42,6 @@ class Relay:
             while True:
                 near, _ = self._listener.accept()
                 far = socket.create_connection(("127.0.0.1", self._target))
-                if self._bytes_per_s < CRAWLS:  # what the kernel keeps on its own is no part of the line's speed
-                    near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 self._open += [near, far]
                 for source, sink, counts in ((near, far, True), (far, near, False)):
                     threading.Thread(target=self._pass, args=(source, sink, counts), daemon=True).start()
