@@ -37,16 +37,14 @@ class _Separate:
 def irregular(clot: Clot) -> Marker:
     """``irregularities`` or more on the largest slice: bays ``defect_mm`` deep in its outline, and separate foci.
 
-    A focus counts that comes within a slab of that slice, as slices of a tilted gantry cut it beside its middle.
+    Slices that are as large count too, each for itself. A focus counts that comes within a slab of such a slice, as
+    slices of a tilted gantry cut it beside its middle.
     Source: Barras et al., Stroke 2009;40:1325; Morotti et al., Stroke 2019;50:e50.
     """
     if not clot.slices:
         return nothing_to_read(MarkerName.IRREGULAR)
-    rules, geometry = clot.rules, clot.geometry
-    cut = max(clot.slices, key=lambda each: np.count_nonzero(each.mask))
-    found = [_bay(cut, line, geometry) for deep, line in bays(largest(cut.mask), geometry) if deep >= rules.defect_mm]
-    near = np.abs(geometry.positions_mm - geometry.positions_mm[cut.index]) <= rules.slab_mm
-    found += [part.focus(geometry) for part in _separate(clot) if near[part.first : part.last + 1].any()]
+    rules = clot.rules
+    found = max((_irregularities(cut, clot) for cut in clot.largest_slices), key=len)
     if len(found) < rules.irregularities:
         reason = f"{len(found)} irregularities on the largest slice, {rules.irregularities:g} are needed"
         return Marker(name=MarkerName.IRREGULAR, present=False, reason=reason)
@@ -86,6 +84,14 @@ def satellite(clot: Clot) -> Marker:
     ]
     wanted = f"less than {rules.small_mm:g} mm across and {rules.near_mm:g} to {rules.far_mm:g} mm from the main clot"
     return marker_of(MarkerName.SATELLITE, [part.focus(clot.geometry) for part in seen], wanted)
+
+
+def _irregularities(cut: Slice, clot: Clot) -> list[Focus]:
+    """The bays of a slice, and the separate foci that it shows."""
+    rules, geometry = clot.rules, clot.geometry
+    deep = [_bay(cut, line, geometry) for depth, line in bays(largest(cut.mask), geometry) if depth >= rules.defect_mm]
+    near = np.abs(geometry.positions_mm - geometry.positions_mm[cut.index]) <= rules.slab_mm
+    return deep + [part.focus(geometry) for part in _separate(clot) if near[part.first : part.last + 1].any()]
 
 
 @once_a_clot
