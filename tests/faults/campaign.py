@@ -8,6 +8,7 @@ Markdown. The seed fixes whom the kills hit and the pauses between them, not whe
 
 import argparse
 import json
+import math
 import random
 import threading
 import time
@@ -63,6 +64,7 @@ class Killer:
     rng: random.Random
     done: Counter[str] = field(default_factory=Counter)
     starting: int = 0
+    earned: int = 0  # by the studies sent: kills are spread over them, however slow the machine is
     error: BaseException | None = None
     _give_up: threading.Event = field(default_factory=threading.Event)
 
@@ -96,6 +98,8 @@ class Killer:
         if not at_any_time:
             self.node.wait_for_log(service, f"{service} is ready")
         self._give_up.wait(pause_s)
+        while self.done.total() >= self.earned and not self._give_up.is_set():
+            self._give_up.wait(0.1)
         if self._give_up.is_set():
             return
         self.starting += f"{service} is ready" not in self.node.log(service)
@@ -137,6 +141,7 @@ def _send_all(node: Node, killer: Killer, folder: Path, studies: int, seed: int)
     sent: dict[str, int] = {}
     again = 0
     while len(sent) < studies or not killer.is_done:
+        killer.earned = math.ceil(killer.wanted * (len(sent) + 1) / studies)
         paths = written(phantom(f"kill-{seed}-{len(sent)}"), folder / f"{len(sent):04d}")
         again += _send_until_answered(node, paths)
         sent[study_of(paths[0])] = len(paths)
