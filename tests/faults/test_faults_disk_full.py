@@ -13,7 +13,7 @@ import pytest
 from tests.faults.ledger import integrity, without_row
 from tests.peers.node import SERVICES
 from tests.peers.series import PHANTOM_BLEED, phantom, send, study_of, written
-from tests.peers.tools import missing, wait_until
+from tests.peers.tools import wait_until
 
 SIZE_MIB = 200
 LEFT_KIB = (
@@ -37,7 +37,7 @@ def node(make_node, orthanc) -> Iterator:
     node.state_dir.mkdir()
     options = ["-t", "tmpfs", "-o", f"size={SIZE_MIB}m", "tmpfs", str(node.state_dir)]
     if os.geteuid() != 0 or subprocess.run(["mount", *options], capture_output=True, check=False).returncode:
-        missing("the right to mount a tmpfs")
+        pytest.skip("no right to mount a tmpfs")
     try:
         node.configure([orthanc], {"receive": {"host": "127.0.0.1", "min_free_mb": 0}, "work": {"attempts": 100}})
         node.bleed(PHANTOM_BLEED)

@@ -16,7 +16,7 @@ from ichnode.queue.retention import known_files
 from tests.faults.ledger import ALL, integrity
 from tests.peers.node import SERVICES
 from tests.peers.series import PHANTOM_BLEED, phantom, send, study_of, written
-from tests.peers.tools import CHECKOUT, missing, wait_until
+from tests.peers.tools import CHECKOUT, wait_until
 
 try:
     import mfusepy
@@ -35,7 +35,7 @@ def kept(tmp_path):
 @pytest.fixture
 def node(make_node, orthanc, kept):
     if mfusepy is None:
-        missing("mfusepy or libfuse")
+        pytest.skip("mfusepy or libfuse is missing")
     node = make_node()
     node.state_dir.mkdir()
     command = [sys.executable, "-m", "tests.faults.volatile", str(node.state_dir), str(kept)]
@@ -43,7 +43,7 @@ def node(make_node, orthanc, kept):
     try:
         wait_until(lambda: node.state_dir.is_mount() or disk.poll() is not None, "the disk is there")
         if disk.poll() is not None:
-            missing("the right to mount a FUSE")
+            pytest.skip("no right to mount a FUSE")
         node.configure([orthanc])
         node.bleed(PHANTOM_BLEED)
         yield node
