@@ -22,7 +22,16 @@ from ichnode.domain.errors import ConfigError
 from ichnode.image.prepare import PRESETS, window
 
 MIB = 2**20
-CASES = 90  # enough for a run on a quick machine to be cut in its middle
+CASES = 30
+# A prepare that takes its time after each case, so that it can be cut in its middle on a busy machine too
+SLOW_PREPARE = """
+import time
+from ichnode.cohort import prepare
+write = prepare.write_index
+prepare.write_index = lambda *arguments: (write(*arguments), time.sleep(0.2))
+from ichnode.cli.cohort import app
+app()
+"""
 
 
 @pytest.fixture
@@ -179,9 +188,10 @@ def test_a_run_that_is_cut_leaves_whole_files_and_no_process_and_the_next_goes_o
     case = built("c00")
     cohort = cohort_of([replace(case, name=f"c{k:02}") for k in range(CASES)])
     out = tmp_path / "out"
-    code = "from ichnode.cli.cohort import app; app()"
     command = ["prepare", "--cohort", str(tmp_path), "--out", str(out), "--jobs", "2"]
-    running = subprocess.Popen([sys.executable, "-c", code, *command], stderr=subprocess.PIPE, start_new_session=True)
+    running = subprocess.Popen(
+        [sys.executable, "-c", SLOW_PREPARE, *command], stderr=subprocess.PIPE, start_new_session=True
+    )
     wait_for(lambda: (out / "index.json").exists(), what="the first case")
     if how == signal.SIGINT:
         os.killpg(running.pid, how)  # as a terminal does: the workers hear it too
