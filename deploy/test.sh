@@ -1,8 +1,8 @@
 #!/bin/sh
 # Run every check of the project: sh deploy/test.sh
 # As root on Debian it installs the peers that the tests talk to: Orthanc, dcmtk, dcm2niix, PixelMed with a Java to run
-# it, systemd-analyze, rsyslog. Without root it uses those that are there, and pytest's summary names each test that was skipped
-# for want of one.
+# it, systemd-analyze, rsyslog, libfuse. Without root it uses those that are there, and pytest's summary names each test
+# that was skipped for want of one. The tests run in two processes, a file of tests in one of them.
 set -eu
 
 checkout=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -20,6 +20,7 @@ install_peers() {
     [ -f /usr/share/java/pixelmed.jar ] || missing="$missing libpixelmed-java"
     command -v systemd-analyze >/dev/null || missing="$missing systemd"
     command -v rsyslogd >/dev/null || missing="$missing rsyslog rsyslog-gnutls"
+    ldconfig -p | grep -q libfuse || missing="$missing libfuse2"
     [ -n "$missing" ] || return 0
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         say "Not installed, and no root to install them:$missing. The tests that need them will be skipped."
@@ -49,7 +50,7 @@ check ruff check .
 check ruff format --check .
 check mypy
 check lint-imports
-check python -m pytest -rfEs --no-fold-skipped --cov --cov-report= "$@"
+check python -m pytest --numprocesses 2 --dist loadfile -rfEs --no-fold-skipped --cov --cov-report= "$@"
 check coverage report --include "$thinking" --fail-under=90 --skip-covered --show-missing
 
 [ -z "$failed" ] || fail "Failed:$failed"

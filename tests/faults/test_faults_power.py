@@ -23,7 +23,7 @@ try:
 except (ImportError, OSError):
     mfusepy = None
 
-SEEDS = range(6)  # the moments: so many seconds after the first instance is sent
+SEEDS = range(3)  # the moments: so many seconds after the first instance is sent
 LONGEST_S = 20.0
 
 
