@@ -15,8 +15,8 @@ from ichnode.queue.database import Database, open_database
 from ichnode.receive.allow import AllowedPeer
 from ichnode.receive.complete import Limits as SettleLimits
 from ichnode.receive.rules import DEFAULT_RULES, Rule
-from ichnode.receive.scp import ScpSettings, TlsPort
 from ichnode.receive.select import Preference
+from ichnode.receive.settings import ScpSettings, TlsPort
 from ichnode.receive.settle import SweepSettings
 from ichnode.store.layout import Store
 

@@ -1,7 +1,6 @@
 """The C-STORE and C-ECHO SCP: who may talk to it, what it accepts, and how it stops. Source: PS3.4 B, PS3.8 9.3."""
 
 import logging
-import sys
 import threading
 import time
 from collections import Counter
@@ -14,19 +13,18 @@ from pynetdicom.events import Event
 from sqlalchemy.exc import SQLAlchemyError
 
 from ichnode.domain.states import Transfer
-from ichnode.domain.tls import TlsFiles
 from ichnode.queue.database import Database
 from ichnode.queue.intake import remark
 from ichnode.queue.series import cut_open_transfers, mark_transfer
-from ichnode.receive.allow import AllowedPeer
 from ichnode.receive.commitment import CommitmentScp
-from ichnode.receive.contexts import ACCEPT_ALSO, COMMITMENT, CT_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
-from ichnode.receive.gate import MIB, STRANGER, Gate
+from ichnode.receive.gate import STRANGER, Gate
 from ichnode.receive.intake import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Arrival, Outcome, Taken, take
 from ichnode.receive.listen import Listener, listen
 from ichnode.receive.reception import Reception
 from ichnode.receive.refusals import Refusals
+from ichnode.receive.settings import ScpSettings, application_entity
 from ichnode.receive.transfers import Transfers
+from ichnode.service import trace
 from ichnode.store.layout import Store
 from ichnode.tls.contexts import ServerContext
 from ichnode.trail.trail import OFF, Trail
@@ -35,36 +33,6 @@ log = logging.getLogger(__name__)
 
 REJECT_CONGESTION: Final = (2, 3, 1)  # PS3.8 table 9-21: transient, presentation, temporary congestion
 LONGEST_WAIT_S: Final = 20.0  # a sender over its rate is slowed down; most give up on an answer after 30 s
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsPort:
-    """A port for TLS alone. ``mutual``: callers must show a certificate of theirs."""
-
-    port: int
-    files: TlsFiles
-    mutual: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScpSettings:
-    """How the SCP listens. Port 0 takes a free one; ``host`` empty listens on every address."""
-
-    ae_title: str
-    host: str
-    port: int
-    allow: tuple[AllowedPeer, ...]
-    floor_bytes: int
-    accept_also: tuple[str, ...] = ACCEPT_ALSO
-    reported_later: frozenset[str] = frozenset()
-    maximum_associations: int = 20
-    acse_timeout_s: float = 30
-    dimse_timeout_s: float = 60
-    network_timeout_s: float = 120
-    maximum_pdu_bytes: int = 131072
-    maximum_instance_bytes: int = 512 * MIB
-    maximum_bytes_in_memory: int = 768 * MIB  # of all instances that are coming in
-    tls: TlsPort | None = None
 
 
 @dataclass(slots=True)
@@ -118,7 +86,7 @@ class Receiver:
             max_instance_bytes=settings.maximum_instance_bytes,
             max_bytes_in_memory=settings.maximum_bytes_in_memory,
         )
-        entity, tls = _application_entity(settings), settings.tls
+        entity, tls = application_entity(settings), settings.tls
         context = ServerContext(tls.files, mutual=tls.mutual, tell=self._alarm) if tls else None
         self._server = self._listen(entity, settings.port, None)
         self._tls_server = self._listen(entity, tls.port, context) if tls else None
@@ -245,7 +213,7 @@ class Receiver:
             log.error("an instance could not be kept: %s", type(error).__name__, extra={"action": "store"})  # noqa: TRY400
             taken = Taken(status=OUT_OF_RESOURCES, outcome=Outcome.REFUSED, why="the disk or the database failed")
         except Exception as error:  # noqa: BLE001
-            where = f"{type(error).__name__} in {_innermost(error)}"  # the message might quote patient data
+            where = trace(error)  # not its message, which might quote patient data
             log.error("an instance was not understood: %s", where, extra={"action": "store"})  # noqa: TRY400
             taken = Taken(status=CANNOT_UNDERSTAND, outcome=Outcome.REFUSED, why="an unexpected error")
         tally = self._tallies.setdefault(event.assoc, _Tally())
@@ -328,26 +296,3 @@ class Receiver:
 def _caller(association: Any) -> tuple[str, str]:
     """Who calls: title and address."""
     return association.requestor.ae_title.strip(), association.requestor.address
-
-
-def _application_entity(settings: ScpSettings) -> AE:
-    entity = AE(ae_title=settings.ae_title)
-    entity.require_called_aet = True
-    entity.maximum_associations = sys.maxsize  # the gate counts those that it lets in; strangers take no place
-    entity.acse_timeout = settings.acse_timeout_s
-    entity.dimse_timeout = settings.dimse_timeout_s
-    entity.network_timeout = settings.network_timeout_s
-    entity.maximum_pdu_size = settings.maximum_pdu_bytes
-    entity.add_supported_context(VERIFICATION)
-    # Modalities ask as SCU; a PACS that reports proposes to be the SCP (PS3.4 J.3.3.1.3, PS3.7 D.3.3.4).
-    entity.add_supported_context(COMMITMENT, scu_role=True, scp_role=True)
-    for sop_class in (*CT_CLASSES, *settings.accept_also):
-        entity.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
-    return entity
-
-
-def _innermost(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "?" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"

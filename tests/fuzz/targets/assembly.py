@@ -88,8 +88,8 @@ def _inner(ds: Dataset) -> Dataset:
 def _received(datasets: Sequence[Dataset]) -> None:
     facts = [facts_of(ds) for ds in datasets]
     missing = missing_slices(facts)
-    arrival = Arrival(instances=facts, last_at=0, is_open=False, was_cut=False, stated=stated_count(facts, {1}))
-    judge(arrival, now=1e6, limits=Limits())
+    arrival = Arrival(instances=facts, quiet_s=1e6, is_open=False, was_cut=False, stated=stated_count(facts, {1}))
+    judge(arrival, limits=Limits())
     sop_class = str(datasets[0].get_item("SOPClassUID"))
     series = [series_facts(some, series_id=k, sop_class_uid=sop_class, missing=missing) for k, some in _parts(facts)]
     decide_study(series, DEFAULT_RULES, Preference())

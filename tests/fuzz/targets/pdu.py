@@ -19,7 +19,8 @@ from typing import Any, Final
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from ichnode.receive.allow import AllowedPeer
-from ichnode.receive.scp import Receiver, ScpSettings
+from ichnode.receive.scp import Receiver
+from ichnode.receive.settings import ScpSettings
 from tests.fuzz.images import UID_PLACE, encoded, slice_of
 from tests.fuzz.limits import Find
 from tests.fuzz.node import Node

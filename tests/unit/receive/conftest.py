@@ -16,7 +16,8 @@ from ichnode.queue.database import open_database
 from ichnode.receive.allow import AllowedPeer
 from ichnode.receive.intake import Arrival
 from ichnode.receive.part10 import split_file
-from ichnode.receive.scp import Receiver, ScpSettings
+from ichnode.receive.scp import Receiver
+from ichnode.receive.settings import ScpSettings
 from ichnode.store.layout import Store
 
 CT = "1.2.840.10008.5.1.4.1.1.2"

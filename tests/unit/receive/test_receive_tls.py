@@ -16,7 +16,7 @@ from ichnode.domain.tls import TlsFiles
 from ichnode.queue.tables import AUDIT
 from ichnode.receive import listen as listen_module
 from ichnode.receive.allow import AllowedPeer
-from ichnode.receive.scp import TlsPort
+from ichnode.receive.settings import TlsPort
 from ichnode.tls.contexts import client_context
 from tests.certificates import Authority
 
