@@ -33,7 +33,7 @@ class InstanceFacts:
     rescale_type: str = ""
     has_rescale: bool = False
     patient_key: str = ""  # digest of PatientID and its issuer: two patients in one study must be noticed, not named
-    person_key: str = ""  # digest of PatientName and PatientBirthDate, where both are stated: a corrected one shows
+    person_key: str = ""  # digests of PatientName and PatientBirthDate, by which a corrected one shows
     identified: bool = False  # whether PatientID names a person: an empty one, or "UNKNOWN", is nobody's
     acquired_at: float | None = None  # when the image was taken, seconds since the epoch
     study_date: str = ""  # YYYYMMDD, for replay by date

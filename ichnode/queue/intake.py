@@ -1,6 +1,6 @@
 """What the receiver writes: instances, and the revision of the series that each belongs to."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -146,15 +146,21 @@ def _doubt(connection: Connection, instance: NewInstance, now: float) -> None:
     if not known:
         return
     patient, person = instance.facts.patient_key, instance.facts.person_key
-    first_person = next((row.person_key for row in known if row.person_key), person)
     others = {
         "another patient ID or issuer": known[0].patient_key != patient,
-        "another name or birth date": bool(person) and first_person != person,
+        "another name or birth date": _is_another(person, [row.person_key or "" for row in known]),
     }
     if any(others.values()):
         what = " and ".join(text for text, differs in others.items() if differs)
         reason = f"a later image of the study, from {instance.calling_ae}, has {what}"
         hold(connection, instance.study_instance_uid, told=f"{patient} {person}", reason=reason, now=now)
+
+
+def _is_another(person: str, known: Sequence[str]) -> bool:
+    """Whether the name or the birth date of ``person`` is not the one that was stated first (``facts.person_key``)."""
+    names, dates = zip(*(key.partition("/")[::2] for key in known), strict=True)
+    name, _, date = person.partition("/")
+    return any(said and said != next(filter(None, first), said) for said, first in ((name, names), (date, dates)))
 
 
 def _open_revision(connection: Connection, instance: NewInstance, now: float) -> int:

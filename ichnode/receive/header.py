@@ -39,6 +39,7 @@ THICKNESS_MM: Final = (1e-3, 1e3)
 KEY_DIGITS: Final = 16
 # What stands for a patient who is not known, letters alone. Those of the second line are numbered, and the numbers are
 # given again: TRAUMA 3 is another person tonight. A longer number is a date or a count, and somebody's.
+PERSON_DIGITS: Final = 31  # of a digest: two and a slash go into a column of 64
 NOBODY: Final = re.compile(
     r"(ANONYMOUS|ANONYMI[ZS]ED|DEIDENTIFIED|ANON|NONE|NULL|NA|NOID|NOTKNOWN|PATIENT)"
     r"|(UNKNOWN|UNBEKANNT|UNIDENTIFIED|TRAUMA|EMERGENCY|NOTFALL|TEST)\d{0,3}"
@@ -212,9 +213,13 @@ def _names_somebody(patient_id: str) -> bool:
 
 
 def _person_key(name: str, birth_date: str) -> str:
-    """A digest of the first component group that a name has and the date; empty unless both are stated."""
+    """Digests of the first component group that a name has, and of the date, with a slash between; empty for neither.
+
+    Each is empty where its attribute is: images that state one of the two can still be compared by it.
+    """
     said = next(filter(None, name_groups(name)), "")
-    return _digest(said.encode(), birth_date.encode()) if said and birth_date else ""
+    parts = [_digest(value.encode())[:PERSON_DIGITS] if value else "" for value in (said, birth_date)]
+    return "/".join(parts) if any(parts) else ""
 
 
 def _acquired_at(ds: Dataset, frame: "_Frames") -> float | None:

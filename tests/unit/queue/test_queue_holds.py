@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from ichnode.domain.states import Decision, JobState
 from ichnode.queue import outbox, views
 from ichnode.queue.holds import held, release
@@ -46,6 +48,25 @@ def test_an_image_that_states_less_is_no_doubt(db, make_instance):
     record(db, of(make_instance(2, series="1.2.4"), person_key=""), now=0)
     record(db, of(make_instance(3), person_key="doe 1950"), now=0)
     assert held(db, "1.2") == []
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "is_held"),
+    [
+        ("doe/", "roe/", True),  # names alone: no birth date is stated
+        ("/1950", "/1951", True),
+        ("doe/", "doe/1950", False),
+        ("doe/", "/1950", False),
+        ("", "roe/", False),
+        ("doe/1950", "roe/", True),
+    ],
+)
+def test_name_and_birth_date_are_compared_each_where_both_images_state_it(db, make_instance, first, later, is_held):
+    record(db, of(make_instance(1), person_key=first), now=0)
+
+    record(db, of(make_instance(2), person_key=later), now=1)
+
+    assert held(db, "1.2") == ([NAME] if is_held else [])
 
 
 def test_other_studies_are_not_held(db, make_instance):

@@ -193,3 +193,17 @@ def test_no_bytes_whatever_make_it_raise(values):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         facts_of(raw(**values))
+
+
+def test_a_person_is_known_by_name_and_birth_date_each_for_itself(make_slice):
+    def key(name, birth_date):
+        ds = make_slice(0)
+        ds.PatientName, ds.PatientBirthDate = name, birth_date
+        return facts_of(ds).person_key
+
+    both, name_alone, date_alone = key("Doe^Jane", "19500101"), key("DOE^JANE^^", ""), key("", "19500101")
+    assert both == name_alone.removesuffix("/") + date_alone
+    assert key("", "") == ""
+    assert key("Roe^Jane", "") != name_alone
+    assert len(both) <= 64
+    assert "Doe" not in both
