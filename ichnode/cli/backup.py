@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ichnode.cli.context import OUT, AsJson, Exit, NothingFound, options, print_json
+from ichnode.domain.errors import ConfigError
 from ichnode.store.backup import back_up
 
 
@@ -25,8 +26,11 @@ def backup(
     queue = state / "queue.sqlite"  # opened as it is: a back-up before an upgrade must not be migrated
     if not queue.exists():
         raise NothingFound(f"There is no queue in {state} yet.", hint="Nothing has run with this node.state_dir.")
-    name = time.strftime("queue-%Y%m%d-%H%M%S.sqlite")
-    target = where / name if where.is_dir() else where
+    target = where / time.strftime("queue-%Y%m%d-%H%M%S.sqlite") if where.is_dir() else where
+    if not target.parent.is_dir():
+        raise ConfigError(f"There is no folder {target.parent}.", hint="Make it (0700).")
+    if state.resolve() in (target.resolve(), *target.resolve().parents):
+        raise ConfigError(f"{target} lies in the node's own state folder.", hint="Name another, best on another disk.")
     size = back_up(queue, target)
     if as_json:
         print_json({"file": str(target.absolute()), "bytes": size})

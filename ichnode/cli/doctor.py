@@ -12,7 +12,8 @@ from typing import Final
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from ichnode.app.wire import MIB, open_database_of, peer_of
+from ichnode.app.host import alone
+from ichnode.app.wire import MIB, open_database_of, peer_of, scp_settings
 from ichnode.cli.alarms import alarms, read_status
 from ichnode.cli.check import Check, Verdict
 from ichnode.cli.context import OUT, AsJson, Exit, ago, options, print_json
@@ -21,10 +22,11 @@ from ichnode.config.config import Config
 from ichnode.config.file import load_config
 from ichnode.deliver.echo import echo
 from ichnode.domain.commitment import Commitment
-from ichnode.domain.errors import IchnodeError
+from ichnode.domain.errors import ConfigError, IchnodeError
 from ichnode.domain.outputs import Peer
 from ichnode.queue.database import awaits_migration
 from ichnode.queue.views import Status
+from ichnode.receive.allow import peer_for
 
 RELEASED_AT: Final = 1795305600  # 2026-11-22: a clock before this is wrong
 
@@ -87,7 +89,7 @@ def _folders(config: Config) -> Iterator[Check]:
         return
     writable = os.access(folder, os.W_OK | os.X_OK)
     if not writable:
-        todo = "Run as the user of the service: sudo -u ichnode ichnode doctor."
+        todo = "Run as the user of the service (docs/how-to/install.md has an alias for it)."
         yield Check(Verdict.FAIL, "state folder", f"{folder} is not writable for this user", todo)
     else:
         yield Check(Verdict.OK, "state folder", f"{folder}")
@@ -136,13 +138,24 @@ def _port(config: Config) -> Check:
         except OSError as error:
             here = "127.0.0.1" if host in ("", "0.0.0.0") else host
             title = config.node.ae_title
+            if peer_for(scp_settings(config).allow, title, here) is None:  # it would be refused, with an alarm
+                return _lock(config, f"{host}:{port} is taken ({error.strerror})")
             us = Peer(name="the receiver", host=here, port=port, ae_title=title, calling_ae_title=title)
             answer = echo(us)
             if answer.ok:
                 return Check(Verdict.OK, "port", f"{port}: the receiver listens and answers C-ECHO")
-            todo = "Another program may hold the port, or [[receive.peer]] has no entry for our own echo from here."
+            todo = "Another program may hold the port."
             return Check(Verdict.WARN, "port", f"{host}:{port} is taken ({error.strerror}); {answer.reason}", todo)
     return Check(Verdict.OK, "port", f"{host}:{port} is free; the receiver does not run")
+
+
+def _lock(config: Config, taken: str) -> Check:
+    """Whether our receiver runs, where it may not be asked: [[receive.peer]] lets nobody in under our own title."""
+    try:
+        with alone(config, "receive"):
+            return Check(Verdict.WARN, "port", f"{taken}, and the receiver does not run", "Find out by whom: ss -ltnp.")
+    except ConfigError:
+        return Check(Verdict.OK, "port", f"{taken}; the receiver runs")
 
 
 def _peer(peer: Peer) -> Check:

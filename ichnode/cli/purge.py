@@ -46,7 +46,7 @@ def purge(
 
         found = again()
         if not found.is_known:
-            hint = "A study is named by its Study Instance UID: `ichnode status`, `ichnode show`."
+            hint = "A study is named by its Study Instance UID; `ichnode show JOB` prints it."
             raise NothingFound(f"Nothing of the study {study} is kept.", hint=hint)
         if yes:
             _refuse(found, force=force)
@@ -66,7 +66,7 @@ def _refuse(found: Stored, *, force: bool) -> None:
         hint = "Wait for it (`ichnode status`), or stop the workers: systemctl stop 'ichnode-work@*'."
         raise Retryable("A worker has it in its hands: nothing was deleted.", hint=hint)
     if found.waiting and not force:
-        hint = "Wait for that, or give it up with --force."
+        hint = "Wait for that (a study that is held goes out with `ichnode release`), or give it up with --force."
         raise Retryable(f"It is not over: {', '.join(found.waiting)}. Nothing was deleted.", hint=hint)
 
 
@@ -101,5 +101,6 @@ def _print(found: Stored, as_json: bool, *, done: bool) -> None:
     for path in [] if done else found.paths:
         OUT.print(f"  {path}", markup=False, soft_wrap=True)
     if not done:
+        running = "A worker has it in its hands: it would be refused now. " if found.running else ""
         waits = f"It is not over: {', '.join(found.waiting)}; that needs --force. " if found.waiting else ""
-        OUT.print(f"{waits}--yes does it.", markup=False, soft_wrap=True)
+        OUT.print(f"{running}{waits}--yes does it.", markup=False, soft_wrap=True)

@@ -95,3 +95,17 @@ def test_a_backup_taken_while_rows_are_written_is_sound_and_of_one_moment(ichnod
         texts = [row[0] for row in copy.execute("SELECT text FROM audit WHERE entity = 'node'")]
     assert texts[0] == "before"
     assert texts.count("one") == texts.count("other") <= len(written)
+
+
+def test_a_folder_that_is_not_there_is_told_before_anything_is_made(ichnode, add_job, tmp_path):
+    add_job(SERIES)
+    said = ichnode("backup", tmp_path / "nowhere" / "q.sqlite")
+    assert said.code == Exit.USAGE
+    assert f"There is no folder {tmp_path / 'nowhere'}." in said.err
+
+
+def test_no_backup_lies_among_the_nodes_own_files(ichnode, add_job, tmp_path):
+    add_job(SERIES)
+    said = ichnode("backup", tmp_path / "state" / "instances")
+    assert said.code == Exit.USAGE
+    assert "the node's own state folder" in said.err

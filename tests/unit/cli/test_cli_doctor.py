@@ -1,7 +1,9 @@
 """doctor: one line a check, each ok, warn or fail with what to do."""
 
+import fcntl
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -225,3 +227,17 @@ def test_anyone_may_send_is_a_warning(checks, private):
 def test_a_clock_from_before_this_version_fails(checks, monkeypatch):
     monkeypatch.setattr(doctor.time, "time", lambda: 0.0)
     assert checks()["clock"][0] == "fail"
+
+
+def test_a_receiver_that_lets_nobody_in_under_our_title_is_not_asked(checks, private, free_port, tmp_path):
+    text = private.read_text().replace("port = 11112", f"port = {free_port}", 1)
+    private.write_text(text.replace('ae_title = "*"', 'ae_title = "SCANNER"'))
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", free_port))
+        holder.listen()
+        verdict, said, _ = checks()["port"]
+        assert (verdict, said.endswith("and the receiver does not run")) == ("warn", True)
+        with (tmp_path / "state" / "receive.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            verdict, said, _ = checks()["port"]
+        assert (verdict, said.endswith("the receiver runs")) == ("ok", True)
