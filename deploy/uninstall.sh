@@ -19,7 +19,7 @@ units=$root/etc/systemd/system
 
 stop_units() {
     # patterns, as a site may have enabled more than one worker; "disable" takes none, so its links go by hand
-    systemctl --quiet stop ichnode.target 'ichnode-*.service'
+    ! systemctl cat ichnode.target >/dev/null 2>&1 || systemctl --quiet stop ichnode.target 'ichnode-*.service'
     rm -f "$units"/*.wants/ichnode*
 }
 

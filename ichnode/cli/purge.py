@@ -44,6 +44,13 @@ def purge(
         def again() -> Stored:
             return look(store, db, study, _study_of, now=time.time())
 
+        def again_the_same() -> Stored:
+            now_there = again()
+            _refuse(now_there, force=force)
+            if now_there.undelivered and not found.undelivered:
+                raise Retryable("A result came meanwhile, which is not delivered yet.", hint="Run it again.")
+            return now_there
+
         found = again()
         if not found.is_known:
             hint = "A study is named by its Study Instance UID; `ichnode show JOB` prints it."
@@ -55,7 +62,7 @@ def purge(
                 # Told before it is done: afterwards nobody would know whose study it was, and a kill would hide it.
                 why = f"purged by {who}: {_told(found)}"
                 trail_of(config, db, "purge").write(events.purged, who, study, why)
-                found = delete_all(store, db, found, again, text=f"study {study} {why}", now=time.time())
+                found = delete_all(store, db, found, again_the_same, text=f"study {study} {why}", now=time.time())
     _print(found, as_json, done=yes)
     raise typer.Exit(Exit.OK)
 

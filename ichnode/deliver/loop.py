@@ -10,6 +10,7 @@ from random import Random
 from threading import Event, Thread
 from typing import Final
 
+from ichnode.deliver.association import Unreachable
 from ichnode.deliver.backoff import Backoff
 from ichnode.deliver.classify import SUCCESS, Outcome
 from ichnode.deliver.closing import close_due, settle_closings, what_follows
@@ -151,7 +152,8 @@ def _identity_awaited(
     db: Database, destination: Destination, sound: Mapping[Path, Due], now: float, rng: Random
 ) -> float | None:
     """None when results may go out under the identity that they bear. Else they are held (0: others may go), or it
-    cannot be asked whose they are: nothing goes to the destination before then."""
+    cannot be asked whose they are: where nobody answers nothing goes to the destination before then, else they alone
+    wait."""
     if destination.identity_at is None:
         return None
     items = list(sound.values())
@@ -164,7 +166,8 @@ def _identity_awaited(
             reason = f"whose study it is cannot be asked: {error}"
             outbox.again(db, item.delivery_id, reason=reason, next_at=next_at, now=now)
         log.warning("identity cannot be asked: %s", error, extra={"destination": destination.name, "action": "again"})
-        return next_at
+        # Only where nobody answers do all the others wait too.
+        return next_at if isinstance(error, Unreachable) else 0.0
     log.error("held: whose they are is in doubt", extra={"job": items[0].job_id, "action": "held"})
     return 0.0
 

@@ -81,6 +81,8 @@ def refused(db: Database, request_id: int, *, reason: str, now: float, alarm: bo
     """The destination did not take the request: its objects are asked for again later, with another request; after
     MOST_ASKS times that is an alarm, unless ``alarm`` is not wanted."""
     with db.write() as connection:
+        if _request(connection, request_id).state != RequestState.OPEN:
+            return  # its report came before the answer that was lost
         _move_request(connection, request_id, RequestState.REFUSED, reason, now)
         for row in _items(connection, request_id):
             if row.state in HERE:
@@ -152,6 +154,9 @@ def take_report(db: Database, report: Report, *, ae_title: str, now: float) -> b
             if uid in items and not items[uid].reported:
                 _report_item(connection, items[uid], reason, now)
         strangers = len(outcomes.keys() - items.keys())
+        for uid in items.keys() - outcomes.keys():
+            if request.state != RequestState.REPORTED and not items[uid].reported and items[uid].state in HERE:
+                _ask_again(connection, items[uid], "the report does not name it", now)
         if request.state != RequestState.REPORTED:
             text = f"{len(report.committed)} committed, {len(report.failed)} failed"
             text += f", {strangers} that were not asked for ignored" if strangers else ""

@@ -38,7 +38,8 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A job in a worker's hands. ``fence`` is the token that its every write must show."""
+    """A job in a worker's hands. ``fence`` is the token that its every write must show, and its ``owner``, since the
+    number of a job that was purged is given to another, whose fence begins anew."""
 
     job_id: int
     series_id: int
@@ -47,6 +48,7 @@ class Lease:
     weights: str | None
     attempts: int
     fence: int
+    owner: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +125,7 @@ def claim(
         connection.execute(update(JOBS).where(JOBS.c.id == job["id"]).values(values))
         text = f"attempt {job['attempts'] + 1} by {owner}"
         note(connection, Entity.JOB, job["id"], now=now, old=JobState.QUEUED, new=JobState.RUNNING, text=text)
-    return replace(_lease(job), attempts=job["attempts"] + 1, fence=job["fence"] + 1)
+    return replace(_lease(job), attempts=job["attempts"] + 1, fence=job["fence"] + 1, owner=owner)
 
 
 def withdraw(connection: Connection, series_id: int, *, reason: str, now: float) -> None:
@@ -252,7 +254,7 @@ def _has_result(connection: Connection, series_id: int) -> bool:
 
 def _lease(job: RowMapping) -> Lease:
     kind = JobKind(job["kind"])
-    names = ("series_id", "reason", "weights", "attempts", "fence")
+    names = ("series_id", "reason", "weights", "attempts", "fence", "owner")
     return Lease(job_id=job["id"], kind=kind, **{name: job[name] for name in names})
 
 
@@ -260,7 +262,7 @@ def _owned(connection: Connection, lease: Lease) -> RowMapping:
     job = connection.execute(select(JOBS).where(JOBS.c.id == lease.job_id)).mappings().one_or_none()
     if job is None:
         raise LeaseLost(f"Job {lease.job_id} is no longer there: its study was purged.")
-    if job["state"] != JobState.RUNNING or job["fence"] != lease.fence:
+    if job["state"] != JobState.RUNNING or (job["fence"], job["owner"]) != (lease.fence, lease.owner):
         raise LeaseLost(f"Job {lease.job_id} is no longer ours: it is {job['state']}, fence {job['fence']}.")
     return job
 

@@ -170,20 +170,8 @@ def _live(connection: Connection, study: Stored) -> bool:
 def _forget(connection: Connection, study: Stored) -> None:
     uid = study.study_instance_uid
     quarantined = select(QUARANTINE.c.id).where(QUARANTINE.c.path.in_(study.quarantined))
-    asked = select(COMMITMENT_ITEMS.c.commitment_id).where(COMMITMENT_ITEMS.c.delivery_id.in_(_deliveries(uid)))
-    requests = list(connection.execute(asked.distinct()).scalars())
-    told = select(PROMISES.c.id).where(PROMISES.c.state == PromiseState.REPORTED)
     _history(connection, uid, quarantined)
-    # Those who point go before those they point at.
-    connection.execute(delete(COMMITMENT_ITEMS).where(COMMITMENT_ITEMS.c.delivery_id.in_(_deliveries(uid))))
-    rest = select(COMMITMENT_ITEMS.c.commitment_id)
-    connection.execute(delete(COMMITMENTS).where(COMMITMENTS.c.id.in_(requests), COMMITMENTS.c.id.not_in(rest)))
-    # A report that is still due goes out, and says of these instances that there is no such one.
-    reported = PROMISE_ITEMS.c.sop_instance_uid.in_(_uids(uid)) & PROMISE_ITEMS.c.promise_id.in_(told)
-    promises = list(connection.execute(select(PROMISE_ITEMS.c.promise_id).where(reported).distinct()).scalars())
-    connection.execute(delete(PROMISE_ITEMS).where(reported))
-    left = select(PROMISE_ITEMS.c.promise_id)
-    connection.execute(delete(PROMISES).where(PROMISES.c.id.in_(promises), PROMISES.c.id.not_in(left)))
+    _forget_requests(connection, uid)
     connection.execute(delete(DELIVERIES).where(DELIVERIES.c.output_id.in_(_outputs(uid))))
     # A later scan that was compared with this one keeps its figures, not the pointer.
     pointed = RESULTS.c.baseline_job_id.in_(_jobs(uid))
@@ -194,6 +182,32 @@ def _forget(connection: Connection, study: Stored) -> None:
     connection.execute(delete(QUARANTINE).where(QUARANTINE.c.path.in_(study.quarantined)))
     for table in (SERIES, ONSETS, HOLDS, INSTANCES):
         connection.execute(delete(table).where(table.c.study_instance_uid == uid))
+
+
+def _forget_requests(connection: Connection, uid: str) -> None:
+    """Deletes what was asked and promised of a study about storage commitment, and the history of requests that go."""
+    asked = select(COMMITMENT_ITEMS.c.commitment_id).where(COMMITMENT_ITEMS.c.delivery_id.in_(_deliveries(uid)))
+    requests = list(connection.execute(asked.distinct()).scalars())
+    told = select(PROMISES.c.id).where(PROMISES.c.state == PromiseState.REPORTED)
+    # Those who point go before those they point at.
+    connection.execute(delete(COMMITMENT_ITEMS).where(COMMITMENT_ITEMS.c.delivery_id.in_(_deliveries(uid))))
+    rest = select(COMMITMENT_ITEMS.c.commitment_id)
+    _delete_with_history(connection, COMMITMENTS, Entity.COMMITMENT, requests, COMMITMENTS.c.id.not_in(rest))
+    # A report that is still due goes out, and says of these instances that there is no such one.
+    reported = PROMISE_ITEMS.c.sop_instance_uid.in_(_uids(uid)) & PROMISE_ITEMS.c.promise_id.in_(told)
+    promises = list(connection.execute(select(PROMISE_ITEMS.c.promise_id).where(reported).distinct()).scalars())
+    connection.execute(delete(PROMISE_ITEMS).where(reported))
+    left = select(PROMISE_ITEMS.c.promise_id)
+    _delete_with_history(connection, PROMISES, Entity.PROMISE, promises, PROMISES.c.id.not_in(left))
+
+
+def _delete_with_history(
+    connection: Connection, table: Table, entity: Entity, ids: Sequence[int], empty: ColumnElement[bool]
+) -> None:
+    """Those of the rows ``ids`` that are ``empty``: a number is given anew, and must not inherit a history."""
+    gone = list(connection.execute(select(table.c.id).where(table.c.id.in_(ids), empty)).scalars())
+    connection.execute(delete(table).where(table.c.id.in_(gone)))
+    connection.execute(delete(AUDIT).where(AUDIT.c.entity == entity, AUDIT.c.entity_id.in_(gone)))
 
 
 def _history(connection: Connection, study: str, quarantined: Select[tuple[int]]) -> None:

@@ -151,3 +151,21 @@ def test_a_doubt_that_comes_while_results_go_out_stops_those_that_have_not_gone(
 
     assert pacs.uids == uids[:1]
     assert states(db) == {DeliveryState.SENT, DeliveryState.PENDING}
+
+
+def test_a_study_whose_identity_cannot_be_told_does_not_hold_up_the_others(
+    db, outputs, add_result, destination, start_scp
+):
+    def on_find(event):
+        yield (0xC000 if event.identifier.StudyInstanceUID == STUDY else 0x0000), None
+
+    pacs = start_scp()
+    knower = start_scp(classes={Find: ["1.2.840.10008.1.2"]}, name="archive", handlers=[(evt.EVT_C_FIND, on_find)])
+    place = destination(pacs.peer, identity_at=knower.peer)
+    add_result(STUDY, place)
+    add_result("1.3", place)
+
+    turns = [deliver_due(db, place, outputs, clock=lambda: 1000.0, rng=Random(1), stop=Event()) for _ in range(2)]
+
+    assert [turn.not_before for turn in turns] == [0.0, 0.0]
+    assert len(pacs.uids) == 3  # all objects of the other one

@@ -212,6 +212,24 @@ def test_a_request_that_is_refused_is_asked_again_and_a_report_of_it_counts_all_
     assert _states(db) == ["committed", "committed"]
 
 
+def test_a_report_that_came_before_an_answer_that_was_lost_holds(db):
+    request = _ask(db, "1.1", now=3)
+    take_report(db, _report("1.1", [SEG, SR]), ae_title="PACS", now=4)
+    commitments.refused(db, request, reason="no answer", now=5)
+    assert _states(db) == ["committed", "committed"]
+
+
+def test_an_object_that_reports_leave_out_is_asked_for_again_and_ends_as_an_alarm(db):
+    now = 3.0
+    for turn in range(8):
+        if owed(db, "pacs", Closing.COMMIT, now=now):
+            _ask(db, f"1.{turn}", now=now)
+            take_report(db, _report(f"1.{turn}", [SEG]), ae_title="PACS", now=now)
+        now += 40_000
+    assert _states(db) == ["committed", "uncommitted"]
+    assert _alarms(db) == ["stored, but not committed: the report does not name it"]
+
+
 def test_what_is_sent_again_by_hand_is_not_taken_back_by_an_earlier_report(db):
     _ask(db, "1.1", now=3)
     jobs = views.job_ids(db, None)

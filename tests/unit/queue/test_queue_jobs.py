@@ -1,7 +1,7 @@
 """Leases, fences, attempts, priorities."""
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from ichnode.domain.errors import IllegalMove, LeaseLost
 from ichnode.domain.outputs import ObjectKind, OutputFile
@@ -138,3 +138,14 @@ def test_a_skipped_series_has_a_job_that_explains(db, add_job):
     add_job(decision=Decision.SKIP)
     lease = _claim(db, 0)
     assert (lease.kind, lease.reason) == (JobKind.EXPLAIN, "because")
+
+
+def test_a_worker_whose_job_was_purged_cannot_end_the_job_that_got_its_number(db, add_job):
+    add_job()
+    lost = claim(db, owner="A", now=1, lease_s=60, max_attempts=3)
+    with db.write() as connection:
+        connection.execute(update(JOBS).values(owner="B", fence=lost.fence))  # as of another study, claimed by B
+    with pytest.raises(LeaseLost):
+        renew(db, lost, now=2, lease_s=60)
+    with pytest.raises(LeaseLost):
+        finish(db, lost, JobState.DONE, outputs=[], routes=[], reason="", now=2)
