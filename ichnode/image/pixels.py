@@ -10,7 +10,7 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels.utils import pixel_array
 
 from ichnode.domain.errors import Rejected
-from ichnode.image.codestream import announced_matrix
+from ichnode.image.codestream import announced, is_whole
 from ichnode.image.frames import Frame
 from ichnode.image.readable import UNREADABLE
 
@@ -34,6 +34,8 @@ LOSSLESS: Final = frozenset(
         uid.HTJ2KLosslessRPCL,
     }
 )
+# The one codec that stops at damage, where the next that pydicom tries goes on and makes pixels up
+STRICT: Final = {uid.JPEGLSLossless: "pyjpegls"}
 
 
 def check_lossless(dataset: Dataset) -> None:
@@ -71,11 +73,12 @@ def _decode(frame: Frame) -> NDArray[Any]:
     dataset = frame.dataset
     try:
         _check_announced(frame)
-        stored = pixel_array(dataset, raw=True, correct_unused_bits=False)
+        codec = STRICT.get(dataset.file_meta.TransferSyntaxUID, "")
+        stored = pixel_array(dataset, raw=True, correct_unused_bits=False, decoding_plugin=codec)
     except BaseException as error:
         if not isinstance(error, UNDECODABLE) and type(error).__name__ != RUST_PANIC:
             raise
-        raise Rejected(f"The pixels of slice {frame.number} cannot be decoded: they are damaged or cut off.") from error
+        raise _damaged(frame) from error
     frames = () if frame.index is None else (len(dataset.PerFrameFunctionalGroupsSequence),)
     if frames == (1,):
         stored = stored[np.newaxis]
@@ -85,14 +88,31 @@ def _decode(frame: Frame) -> NDArray[Any]:
 
 
 def _check_announced(frame: Frame) -> None:
-    """Raises Rejected for a codestream of another size than its header: a codec reserves what the codestream says."""
+    """Raises Rejected for a codestream that is not what its header says: a codec reserves what the codestream says."""
     dataset = frame.dataset
-    if not dataset.file_meta.TransferSyntaxUID.is_compressed:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_compressed or syntax == uid.RLELossless:  # RLE says no size
         return
     frames = 1 if frame.index is None else len(dataset.PerFrameFunctionalGroupsSequence)
-    for codestream in generate_frames(dataset.PixelData, number_of_frames=frames):
-        if announced_matrix(codestream) not in (None, frame.matrix):
+    for codestream in generate_frames(dataset.PixelData, number_of_frames=frames, extended_offsets=_offsets(dataset)):
+        said = announced(codestream)
+        if said is None:
+            raise _damaged(frame)
+        if said.matrix != frame.matrix or said.components != 1 or said.bits > dataset.BitsAllocated:
             raise Rejected(f"The pixels of slice {frame.number} do not fit its announced size.")
+        if not is_whole(codestream):
+            raise _damaged(frame)
+
+
+def _offsets(dataset: Dataset) -> tuple[bytes, bytes] | None:
+    """The table by which the decoder, too, finds the frames."""
+    if "ExtendedOffsetTable" in dataset and "ExtendedOffsetTableLengths" in dataset:
+        return dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths
+    return None
+
+
+def _damaged(frame: Frame) -> Rejected:
+    return Rejected(f"The pixels of slice {frame.number} cannot be decoded: they are damaged or cut off.")
 
 
 def _meant(stored: NDArray[Any], dataset: Dataset) -> NDArray[np.float64]:

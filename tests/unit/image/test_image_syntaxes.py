@@ -1,16 +1,19 @@
 import base64
+import io
 import shutil
+import struct
 import subprocess
 from copy import deepcopy
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom import dcmread, uid
 from pydicom.encaps import encapsulate, generate_frames
 
 from ichnode.domain.errors import Rejected
 from ichnode.image import pixels
-from ichnode.image.codestream import announced_matrix
+from ichnode.image.codestream import Announced, announced, is_whole
 from ichnode.image.load import load_series, read_datasets
 from ichnode.image.pixels import LOSSLESS
 
@@ -160,12 +163,15 @@ def frame_of(dataset):
 
 
 def test_each_codestream_tells_its_matrix(packed):
-    assert {name: announced_matrix(frame_of(dataset)) for name, dataset in packed.items()} == dict.fromkeys(
-        packed, (48, 48)
-    )
-    assert announced_matrix(HTJ2K_RAMP) == (16, 16)
-    assert announced_matrix(b"\xff\xd8\xff") is None
-    assert announced_matrix(b"RLE") is None
+    for dataset in packed.values():
+        said = announced(frame_of(dataset))
+        assert (said.matrix, said.components) == ((48, 48), 1)
+        assert dataset.BitsStored <= said.bits <= 16
+        assert is_whole(frame_of(dataset))
+    assert announced(HTJ2K_RAMP) == Announced(matrix=(16, 16), components=1, bits=16)
+    assert is_whole(HTJ2K_RAMP)
+    assert announced(b"\xff\xd8\xff") is None
+    assert announced(b"RLE") is None
 
 
 def test_a_codestream_that_claims_a_giant_matrix_is_rejected_before_it_is_decoded(series, packed, monkeypatch):
@@ -178,3 +184,73 @@ def test_a_codestream_that_claims_a_giant_matrix_is_rejected_before_it_is_decode
 
         with pytest.raises(Rejected, match="do not fit its announced size"):
             load_series([dataset, *series[1:]])
+
+
+def rejected(series, dataset, frame, match):
+    dataset.PixelData = encapsulate([bytes(frame)])
+    with pytest.raises(Rejected, match=match):
+        load_series([dataset, *series[1:]])
+
+
+@pytest.fixture
+def no_codec(monkeypatch):
+    monkeypatch.setattr(pixels, "pixel_array", lambda *_, **__: pytest.fail("the codec was asked"))
+
+
+@pytest.mark.usefixtures("no_codec")
+def test_more_components_or_bits_than_the_header_says_are_rejected_before_they_are_decoded(series, packed):
+    for name, dataset in packed.items():
+        frame = frame_of(dataset)
+        if name == "JPEG 2000":
+            changes = {40: (4000).to_bytes(2, "big"), 42: b"\x9f"}
+        else:
+            size = frame.index(b"\x00\x30\x00\x30")
+            changes = {size + 4: b"\xff", size - 1: b"\x20"}
+        for at, new in changes.items():
+            rejected(series, dataset, frame[:at] + new + frame[at + len(new) :], "do not fit its announced size")
+
+
+@pytest.mark.usefixtures("no_codec")
+def test_a_codestream_that_does_not_say_its_size_is_rejected_before_it_is_decoded(series, packed):
+    for dataset in packed.values():
+        frame = frame_of(dataset)
+
+        rejected(series, dataset, frame[:2] + b"\x00" + frame[2:], "damaged or cut off")
+
+
+@pytest.mark.usefixtures("no_codec")
+def test_a_codestream_that_was_cut_off_is_rejected_before_it_is_decoded(series, packed):
+    for dataset in packed.values():
+        frame = frame_of(dataset).rstrip(b"\0")
+        for end in (len(frame) // 2, len(frame) * 9 // 10, len(frame) - 2):
+            rejected(series, dataset, frame[:end], "damaged or cut off")
+
+
+@pytest.mark.parametrize("padding", [bytes(1), bytes(4), b"\xff"])
+def test_padding_behind_the_end_is_no_damage(series, packed, padding):
+    expected = load_series(series).hu
+    for dataset in packed.values():
+        dataset.PixelData = encapsulate([frame_of(dataset).rstrip(b"\0") + padding])
+
+        assert (load_series([dataset, *series[1:]]).hu == expected).all()
+
+
+def test_jpeg_ls_that_is_damaged_inside_is_rejected(series, packed):
+    frame = frame_of(packed["JPEG-LS"]).rstrip(b"\0")
+    half = len(frame) // 2
+
+    rejected(series, packed["JPEG-LS"], frame[:half] + b"\xff\xd9", "damaged or cut off")
+    rejected(series, packed["JPEG-LS"], frame[:half] + bytes(8) + frame[half + 8 :], "damaged or cut off")
+
+
+def test_a_jpeg_2000_image_without_one_of_its_tiles_is_rejected(series, packed):
+    buffer = io.BytesIO()
+    image = Image.fromarray(np.arange(48 * 48, dtype=np.uint16).reshape(48, 48))
+    image.save(buffer, "JPEG2000", no_jp2=True, tile_size=(16, 16), irreversible=False)
+    tiled = buffer.getvalue()
+    starts = [k for k in range(len(tiled)) if tiled[k : k + 4] == b"\xff\x90\x00\x0a"]
+    (length,) = struct.unpack(">I", tiled[starts[4] + 6 : starts[4] + 10])
+
+    assert len(starts) == 9
+    assert is_whole(tiled)
+    rejected(series, packed["JPEG 2000"], tiled[: starts[4]] + tiled[starts[4] + length :], "damaged or cut off")
