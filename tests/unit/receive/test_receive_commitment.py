@@ -24,10 +24,11 @@ def call():
     """Opens an association for storage commitment; keeps the reports that come over it."""
     opened = []
 
-    def _call(port, *, scp=False, calling="MODALITY", status=0x0000):
+    def _call(port, *, scp=False, calling="MODALITY", status=0x0000, slow_s=0.0):
         reports = []
 
         def on_report(event):
+            time.sleep(slow_s)
             reports.append(read_report(event.event_information))
             return status, None
 
@@ -94,6 +95,31 @@ def test_a_peer_that_hangs_up_before_its_report_is_kept_and_told(listen, call, d
     assert reports == []
     again, reports = call(association.acceptor.port)
     assert _ask(again, "5.1") == 0x0000
+    wait_until(lambda: reports)
+
+
+def test_what_the_peer_sends_before_it_answers_a_report_is_not_taken_for_its_answer(
+    listen, call, db, make_slice, wait_until, monkeypatch
+):
+    monkeypatch.setattr(commitment, "QUIET_S", 0.0)
+    association, reports = call(listen().port, slow_s=0.2)
+    for number in range(1, 6):
+        assert _ask(association, "5.1", transaction=f"7.{number}") == 0x0000
+        time.sleep(0.1)  # the report is out, and its answer is not
+        assert association.send_c_store(make_slice(number)).Status == 0x0000
+    wait_until(lambda: views.status(db, since=0).promises == {"reported": 5})
+    assert [report.transaction_uid for report in reports] == [f"7.{number}" for number in range(1, 6)]
+    association.release()
+    assert association.is_released
+
+
+def test_a_peer_that_sends_on_is_reported_to_when_it_pauses(listen, call, make_slice, wait_until):
+    association, reports = call(listen().port)
+    assert _ask(association, "5.1") == 0x0000
+    for number in range(1, 9):
+        assert association.send_c_store(make_slice(number)).Status == 0x0000
+        assert reports == []
+        time.sleep(0.1)
     wait_until(lambda: reports)
 
 
