@@ -6,6 +6,7 @@ Source: PS3.4 annex J.
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
+from io import BytesIO
 from typing import Any, Final
 
 from pydicom.dataset import Dataset
@@ -31,6 +32,7 @@ NO_SUCH_EVENT: Final = 0x0113
 INVALID_ARGUMENT: Final = 0x0115
 
 MOST_OBJECTS: Final = 20_000  # of one request: a study of that size is none
+LARGEST_BYTES: Final = 4 * 2**20  # of one message: MOST_OBJECTS come to three million
 VALID_UID: Final = re.compile(r"[0-9]+(\.[0-9]+)+")
 LONGEST_UID: Final = 64
 
@@ -41,6 +43,13 @@ def request_data(request: Request) -> Dataset:
     data.TransactionUID = request.transaction_uid
     data.ReferencedSOPSequence = [_item(each) for each in request.objects]
     return data
+
+
+def check_size(encoded: BytesIO | None) -> None:
+    """Raises Rejected for a data set too large to be a request or a report: parsed, it takes many times that."""
+    size = 0 if encoded is None else encoded.getbuffer().nbytes
+    if size > LARGEST_BYTES:
+        raise Rejected(f"it has {size} bytes, {LARGEST_BYTES} are the most")
 
 
 def read_request(data: Dataset) -> Request:
@@ -91,6 +100,7 @@ def answer_report(event: Any, *, db: Database, ae_title: str, clock: Callable[[]
     if request.EventTypeID not in (ALL_COMMITTED, SOME_FAILED):
         return NO_SUCH_EVENT, None
     try:
+        check_size(event.request.EventInformation)
         believed = commitments.take_report(db, read_report(event.event_information), ae_title=ae_title, now=clock())
     except Rejected as error:
         log.warning("a commitment report from %s: %s", ae_title, error, extra={"action": "report"})

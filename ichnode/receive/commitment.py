@@ -33,6 +33,7 @@ from ichnode.commitment import (
     REQUEST_COMMITMENT,
     SUCCESS,
     answer_report,
+    check_size,
     read_request,
     report_data,
 )
@@ -106,6 +107,7 @@ class CommitmentScp:
             return NO_SUCH_ACTION, None
         caller = _caller(event)
         try:
+            check_size(event.request.ActionInformation)
             request = read_request(event.action_information)
             address = event.assoc.requestor.address
             promised = promise(self._db, request, calling_ae=caller, address=address, now=self._clock())

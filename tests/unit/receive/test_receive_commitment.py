@@ -2,6 +2,7 @@
 
 import threading
 import time
+from io import BytesIO
 
 import pytest
 from pydicom import Dataset
@@ -9,8 +10,17 @@ from pynetdicom import AE, build_role, evt
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from ichnode.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, read_report, report_data, request_data
+from ichnode.commitment import (
+    LARGEST_BYTES,
+    PUSH_MODEL,
+    PUSH_MODEL_INSTANCE,
+    check_size,
+    read_report,
+    report_data,
+    request_data,
+)
 from ichnode.domain.commitment import Named, Report, Request
+from ichnode.domain.errors import Rejected
 from ichnode.queue import views
 from ichnode.queue.promises import due_promise
 from ichnode.queue.tables import AUDIT, COMMITMENTS, PROMISES
@@ -227,3 +237,10 @@ def test_when_the_queue_fails_a_report_is_answered_so_that_it_comes_again(listen
     assert _state(db) == "reported"
     with db.read() as connection:
         assert connection.execute(select(PROMISES)).all() == []
+
+
+def test_a_message_too_large_to_be_a_request_is_refused_before_it_is_parsed():
+    check_size(None)
+    check_size(BytesIO(bytes(LARGEST_BYTES)))
+    with pytest.raises(Rejected, match="bytes"):
+        check_size(BytesIO(bytes(LARGEST_BYTES + 1)))
