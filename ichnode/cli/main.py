@@ -118,7 +118,7 @@ def main() -> None:
     except IchnodeError as error:
         sys.exit(_told(str(error), error.hint, _exit_code(error)))
     except PermissionError as error:
-        hint = "Run as the user of the service (docs/how-to/install.md has an alias for it)."
+        hint = "Run it as the user of the service: `sudo -u ichnode ichnode ...` (docs/how-to/install.md)."
         sys.exit(_told(f"No permission for {error.filename}.", hint, Exit.USAGE))
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
