@@ -1,6 +1,6 @@
 """What the receiver writes: instances, and the revision of the series that each belongs to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -68,23 +68,21 @@ def foreign(db: Database, instance: NewInstance) -> str:
         return _why_foreign(connection, instance)
 
 
-def restored(db: Database, sop_instance_uid: str, *, path: str, size_bytes: int, now: float) -> None:
-    """The same bytes came again for an instance whose file was purged or lost: its row points to the new file."""
-    with db.write() as connection:
-        row_id = connection.execute(
-            select(INSTANCES.c.id).where(INSTANCES.c.sop_instance_uid == sop_instance_uid)
-        ).scalar_one()
-        values = {"path": path, "size_bytes": size_bytes, "purged_at": None}
-        connection.execute(update(INSTANCES).where(INSTANCES.c.id == row_id).values(values))
-        note(connection, Entity.INSTANCE, row_id, now=now, old="purged", new="kept", text="the same bytes came again")
+def record(db: Database, instance: NewInstance, *, now: float, is_there: Callable[[], bool] = lambda: True) -> Recorded:
+    """Adds the instance to its series in one transaction. A slice for a settled series opens its next revision; the row
+    of one whose file was purged lives again.
 
-
-def record(db: Database, instance: NewInstance, *, now: float) -> Recorded:
-    """Adds the instance to its series in one transaction. A slice for a settled series opens its next revision."""
+    ``is_there`` tells whether its file is on the disk. It is asked here, where nobody deletes (``retention.doomed``):
+    what was written before may be gone. Raises FileNotFoundError when it is, and writes nothing.
+    """
     with db.write() as connection:
+        _check(is_there)
         row = _find(connection, instance.sop_instance_uid)
+        if row is not None and row["sha256"] == instance.sha256:
+            _revive(connection, row, instance, now)
+            return Recorded.DUPLICATE
         if row is not None:
-            return Recorded.DUPLICATE if row["sha256"] == instance.sha256 else Recorded.CONFLICT
+            return Recorded.CONFLICT
         if _why_foreign(connection, instance):
             return Recorded.FOREIGN
         _doubt(connection, instance, now)
@@ -93,12 +91,15 @@ def record(db: Database, instance: NewInstance, *, now: float) -> Recorded:
     return Recorded.NEW
 
 
-def quarantine(db: Database, instance: NewInstance, *, reason: str, now: float) -> None:
+def quarantine(
+    db: Database, instance: NewInstance, *, reason: str, now: float, is_there: Callable[[], bool] = lambda: True
+) -> None:
     """Records bytes that were kept but belong nowhere. The same bytes twice make one row, purged ones live again.
 
-    Where they say that their study is another patient's, its results are held.
+    Where they say that their study is another patient's, its results are held. ``is_there``, and raises: as ``record``.
     """
     with db.write() as connection:
+        _check(is_there)
         _doubt(connection, instance, now)
         this = QUARANTINE.c.path == instance.path
         if connection.execute(update(QUARANTINE).where(this).values(purged_at=None)).rowcount:
@@ -120,6 +121,19 @@ def facts_from_json(stored: Mapping[str, Any]) -> InstanceFacts:
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
     values["positions"] = tuple(tuple(position) for position in stored["positions"])
     return InstanceFacts(**values)
+
+
+def _check(is_there: Callable[[], bool]) -> None:
+    if not is_there():
+        raise FileNotFoundError("the file was deleted before its row was written")
+
+
+def _revive(connection: Connection, row: RowMapping, instance: NewInstance, now: float) -> None:
+    if row["purged_at"] is None and row["path"] == instance.path:
+        return
+    values = {"path": instance.path, "size_bytes": instance.size_bytes, "purged_at": None}
+    connection.execute(update(INSTANCES).where(INSTANCES.c.id == row["id"]).values(values))
+    note(connection, Entity.INSTANCE, row["id"], now=now, old="purged", new="kept", text="the same bytes came again")
 
 
 def _find(connection: Connection, sop_instance_uid: str) -> RowMapping | None:

@@ -1,6 +1,7 @@
 """What may be deleted from disk, and which file each row speaks of. Rows stay; only files go."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -91,7 +92,7 @@ def expendable(db: Database, ended: Ended, *, ended_before: float, limit: int) -
 
 
 def purged(db: Database, item: Expendable, *, why: str, now: float) -> bool:
-    """Marks the files of a series as gone; the caller deletes them afterwards.
+    """Marks the files of a series as gone; they are deleted afterwards (``doomed``).
 
     False, and nothing is marked, when something of it is wanted again since it was listed: a late slice, a replay, a
     delivery asked for by hand.
@@ -106,6 +107,24 @@ def purged(db: Database, item: Expendable, *, why: str, now: float) -> bool:
         for series_id in connection.execute(query).scalars():
             note(connection, Entity.SERIES, series_id, now=now, new="purged", text=why)
     return True
+
+
+@contextmanager
+def doomed(db: Database, paths: Sequence[str]) -> Iterator[list[str]]:
+    """Those of these files whose rows say, at this moment, that they are to go. While within, nobody else writes.
+
+    Whoever has written such a file anew makes its row live again under the same lock, and only where he finds the file
+    there: so a file that is deleted within was answered for by nobody.
+    """
+    with db.write() as connection:
+        yield [path for path in paths if _is_doomed(connection, path)]
+
+
+def _is_doomed(connection: Connection, path: str) -> bool:
+    return any(
+        connection.execute(select(table.c.id).where(table.c.path == path, table.c.purged_at.is_not(None))).first()
+        for table in _TABLES.values()
+    )
 
 
 def _held() -> CompoundSelect[Any]:
@@ -137,7 +156,7 @@ def old_quarantined(db: Database, *, before: float, limit: int) -> list[Quaranti
 
 
 def quarantine_purged(db: Database, item: Quarantined, *, why: str, now: float) -> None:
-    """Marks a file in quarantine as gone; the caller deletes it afterwards."""
+    """Marks a file in quarantine as gone; it is deleted afterwards (``doomed``)."""
     with db.write() as connection:
         _mark(connection, QUARANTINE, [item.path], now)
         note(connection, Entity.QUARANTINE, item.id, now=now, old="quarantined", new="purged", text=why)

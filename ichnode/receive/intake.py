@@ -20,7 +20,6 @@ from ichnode.queue.intake import (
     quarantine,
     record,
     remark,
-    restored,
 )
 from ichnode.receive.header import facts_of, text
 from ichnode.receive.part10 import content_key, file_head, open_stored, read_header
@@ -103,7 +102,10 @@ def take(arrival: Arrival, *, db: Database, store: Store, floor_bytes: int, now:
         address=arrival.address,
         facts=facts_of(header),
     )
-    return _keep(instance, arrival, db, store, now)
+    try:
+        return _keep(instance, arrival, db, store, now)
+    except FileNotFoundError:  # of an earlier copy of it, retention or a purge has just deleted the file: once more
+        return _keep(instance, arrival, db, store, now)
 
 
 def adopt(path: Path, *, db: Database, store: Store, now: float) -> Taken:
@@ -138,16 +140,14 @@ def _keep(instance: NewInstance, arrival: Arrival, db: Database, store: Store, n
     )
     chunks: tuple[Buffer, ...] = (head, arrival.data_set.getbuffer())
     known = kept(db, instance.sop_instance_uid)
-    if known is not None and known.sha256 == instance.sha256:
-        if known.purged or not store.resolve(known.path).exists():
-            write_durably(store.resolve(instance.path), *chunks)
-            restored(db, known.sop_instance_uid, path=instance.path, size_bytes=instance.size_bytes, now=now)
+    is_same = known is not None and known.sha256 == instance.sha256
+    if known is not None and is_same and not known.purged and store.resolve(known.path).exists():
         return _of_series(instance, Outcome.DUPLICATE)
-    reason = OTHER_BYTES if known is not None else foreign(db, instance)
+    reason = "" if is_same else OTHER_BYTES if known is not None else foreign(db, instance)
     if reason:
         path = store.quarantine_path(instance.sop_instance_uid, instance.sha256)
         write_durably(store.resolve(path), *chunks)
-        return _to_quarantine(instance, path, reason, db, now)
+        return _to_quarantine(instance, path, reason, db, store, now)
     write_durably(store.resolve(instance.path), *chunks)
     # If recording fails, the whole file stays: the sender was not told success and sends again to the same place, and
     # the next reconciliation would adopt it. Deleting it here could lose bytes of a commit that did happen.
@@ -155,17 +155,17 @@ def _keep(instance: NewInstance, arrival: Arrival, db: Database, store: Store, n
 
 
 def _record(instance: NewInstance, db: Database, store: Store, now: float) -> Taken:
-    recorded = record(db, instance, now=now)
+    recorded = record(db, instance, now=now, is_there=store.resolve(instance.path).exists)
     if recorded in (Recorded.CONFLICT, Recorded.FOREIGN):  # another association was first while we wrote
         reason = OTHER_BYTES if recorded is Recorded.CONFLICT else foreign(db, instance)
         path = store.quarantine_path(instance.sop_instance_uid, instance.sha256)
         move_durably(store.resolve(instance.path), store.resolve(path))
-        return _to_quarantine(instance, path, reason, db, now)
+        return _to_quarantine(instance, path, reason, db, store, now)
     return _of_series(instance, Outcome.KEPT if recorded is Recorded.NEW else Outcome.DUPLICATE)
 
 
-def _to_quarantine(instance: NewInstance, path: str, reason: str, db: Database, now: float) -> Taken:
-    quarantine(db, replace(instance, path=path), reason=reason, now=now)
+def _to_quarantine(instance: NewInstance, path: str, reason: str, db: Database, store: Store, now: float) -> Taken:
+    quarantine(db, replace(instance, path=path), reason=reason, now=now, is_there=store.resolve(path).exists)
     study = instance.study_instance_uid
     return Taken(status=SUCCESS, outcome=Outcome.QUARANTINED, why=reason, study_instance_uid=study)
 

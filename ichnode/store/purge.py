@@ -7,6 +7,7 @@ from typing import Final
 from ichnode.domain.errors import Retryable
 from ichnode.queue.database import Database
 from ichnode.queue.purge import Stored, empty_log, forget, give_up, live_quarantine, stored
+from ichnode.store.deletion import delete_purged
 from ichnode.store.files import sync_folder
 from ichnode.store.layout import Store
 
@@ -28,7 +29,8 @@ def purge(store: Store, db: Database, found: Stored, again: Callable[[], Stored]
     """
     for _ in range(TRIES):
         give_up(db, found, now=now)
-        _delete(store.resolve(path) for path in found.paths)
+        delete_purged(store, db, found.paths)
+        _sync_folders(store, found.paths)
         if forget(db, found, text=text, now=now):
             empty_log(db)
             return found
@@ -40,11 +42,7 @@ def _names(path: Path, study: str, study_of: Callable[[Path], str]) -> bool:
     return path.is_file() and study_of(path) == study
 
 
-def _delete(paths: Iterable[Path]) -> None:
-    folders = set()
-    for path in paths:
-        path.unlink(missing_ok=True)
-        folders.add(path.parent)
-    for folder in sorted(folders):
+def _sync_folders(store: Store, paths: Iterable[str]) -> None:
+    for folder in sorted({store.resolve(path).parent for path in paths}):
         if folder.is_dir():
             sync_folder(folder)

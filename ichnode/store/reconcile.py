@@ -12,6 +12,7 @@ from ichnode.domain.facts import InstanceFacts
 from ichnode.queue.database import Database
 from ichnode.queue.intake import NewInstance, quarantine, remark
 from ichnode.queue.retention import known_file, known_files
+from ichnode.store.deletion import delete_purged
 from ichnode.store.files import PART_SUFFIX, move_durably, sha256_of_file
 from ichnode.store.layout import Store
 
@@ -46,8 +47,7 @@ def reconcile(store: Store, db: Database, adopt: Adopt, *, now: float, min_age_s
     for path in _files_without_live_row(store, db, now, min_age_s):
         known = known_file(db, store.relative(path))
         if known is not None and known.purged:
-            path.unlink(missing_ok=True)
-            deleted += 1
+            deleted += delete_purged(store, db, [known.path])
         elif known is None and _is_adopted(store, path, adopt):
             adopted += 1
         elif known is None:

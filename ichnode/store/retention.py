@@ -15,6 +15,7 @@ from ichnode.queue.retention import (
     purged,
     quarantine_purged,
 )
+from ichnode.store.deletion import delete_purged
 from ichnode.store.layout import Store
 
 log = logging.getLogger(__name__)
@@ -97,10 +98,9 @@ def _remove(
     # file that is gone would raise an alarm.
     if not purged(db, item, why=why, now=now):
         return 0
-    for path in (*item.instances, *item.outputs):
-        store.resolve(path).unlink(missing_ok=True)
+    files = delete_purged(store, db, (*item.instances, *item.outputs))
     deleted(item.series_instance_uid, why)
-    return len(item.instances) + len(item.outputs)
+    return files
 
 
 def _remove_old_quarantine(store: Store, db: Database, limits: RetentionLimits, now: float) -> int:
@@ -110,6 +110,5 @@ def _remove_old_quarantine(store: Store, db: Database, limits: RetentionLimits, 
     while batch := old_quarantined(db, before=now - limits.quarantine_s, limit=BATCH):
         for item in batch:
             quarantine_purged(db, item, why=f"older than {limits.quarantine_s / 86400:g} days", now=now)
-            store.resolve(item.path).unlink(missing_ok=True)
-            files += 1
+            files += delete_purged(store, db, [item.path])
     return files

@@ -1,6 +1,8 @@
 """Instances, revisions, decisions; durability settings; migrations."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -11,7 +13,7 @@ from sqlalchemy.exc import CompileError
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.states import Decision, SeriesState, Transfer
 from ichnode.queue.database import open_database
-from ichnode.queue.intake import Recorded, foreign, kept, quarantine, record, restored
+from ichnode.queue.intake import Recorded, foreign, kept, quarantine, record
 from ichnode.queue.series import cut_open_transfers, decide, mark_transfer, receiving, series, settle, undecided
 from ichnode.queue.tables import METADATA, QUARANTINE, SERIES
 
@@ -102,8 +104,20 @@ def test_an_instance_of_another_patient_or_study_is_not_joined_to_a_series(db, m
 
 def test_a_purged_instance_that_comes_again_is_kept_again(db, make_instance):
     record(db, make_instance(1), now=0)
-    restored(db, "1.2.3.1", path="instances/new.dcm", size_bytes=3, now=1)
-    assert kept(db, "1.2.3.1").path == "instances/new.dcm"
+    with db.write() as connection:
+        connection.exec_driver_sql("UPDATE instances SET purged_at = 1")
+    assert kept(db, "1.2.3.1").purged
+    again = replace(make_instance(1), path="instances/new.dcm")
+    assert record(db, again, now=2) == Recorded.DUPLICATE
+    assert (kept(db, "1.2.3.1").path, kept(db, "1.2.3.1").purged) == ("instances/new.dcm", False)
+
+
+def test_nothing_is_recorded_of_an_instance_whose_file_is_gone(db, make_instance):
+    for write in (record, partial(quarantine, reason="other bytes")):
+        with pytest.raises(FileNotFoundError):
+            write(db, make_instance(1), now=0, is_there=lambda: False)
+    with db.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM audit").scalar() == 0
 
 
 def test_ten_threads_record_one_series_without_losing_a_slice(db, make_instance):

@@ -98,7 +98,7 @@ def test_other_studies_stay_as_they_are(store, db, keep, study, go):
     assert rows(db) == {"instances": 1, "series": 1, "audit": 2}
 
 
-@pytest.mark.parametrize("point", ["give_up", "_delete", "forget"])
+@pytest.mark.parametrize("point", ["give_up", "delete_purged", "forget"])
 def test_killed_at_any_point_a_second_run_ends_it_and_reconciliation_neither_adopts_nor_alarms(
     store, db, study, go, monkeypatch, point
 ):
@@ -106,8 +106,8 @@ def test_killed_at_any_point_a_second_run_ends_it_and_reconciliation_neither_ado
     real = getattr(room, point)
 
     def die(*arguments, **keywords):
-        if point == "_delete":  # after the first file
-            real(list(arguments[0])[:1])
+        if point == "delete_purged":  # after the first file
+            real(*arguments[:2], arguments[2][:1])
         if point == "give_up":
             real(*arguments, **keywords)
         raise KeyboardInterrupt
