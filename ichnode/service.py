@@ -61,6 +61,13 @@ class Watchdog:
             self._told = now
 
 
+def failure(error: BaseException) -> str:
+    """What an error of the disk or the queue says, in the system's own words, which quote no patient's header:
+    SQLAlchemy's message would have the values of the statement."""
+    told = getattr(error, "orig", None) or getattr(error, "strerror", None)
+    return f"{type(error).__name__}: {told}" if told else type(error).__name__
+
+
 def trace(error: BaseException | None) -> str:
     """Where an exception came from, without its message: that may quote a patient's header."""
     causes = []

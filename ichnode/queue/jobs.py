@@ -143,12 +143,18 @@ def renew(db: Database, lease: Lease, *, now: float, lease_s: float) -> None:
         connection.execute(update(JOBS).where(JOBS.c.id == lease.job_id).values(lease_until=now + lease_s))
 
 
-def give_back(db: Database, lease: Lease, *, now: float) -> None:
-    """Returns an unfinished job at shut-down; the attempt does not count. Raises LeaseLost."""
+def give_back(
+    db: Database, lease: Lease, *, now: float, why: str = "given back at shut-down", delay_s: float = 0
+) -> None:
+    """Returns an unfinished job that is not to blame, to be taken after ``delay_s``; the attempt does not count.
+
+    Raises LeaseLost.
+    """
     with db.write() as connection:
         job = _owned(connection, lease)
-        _move(connection, job, JobState.QUEUED, "given back at shut-down", now)
-        values = {"attempts": lease.attempts - 1, "lease_until": None, "owner": None}
+        _move(connection, job, JobState.QUEUED, why, now)
+        waits = {"not_before": now + delay_s} if delay_s else {}
+        values = {"attempts": lease.attempts - 1, "lease_until": None, "owner": None} | waits
         connection.execute(update(JOBS).where(JOBS.c.id == lease.job_id).values(values))
 
 

@@ -164,6 +164,7 @@ class Receiver:
             (evt.EVT_C_ECHO, self._on_echo),
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_PDU_RECV, self._on_pdu),
+            (evt.EVT_CONN_CLOSE, lambda event: self.transfers.breaks(event.assoc)),
             (evt.EVT_DIMSE_SENT, self._on_answered),
             (evt.EVT_RELEASED, self._on_released),
             (evt.EVT_ABORTED, self._on_aborted),
@@ -188,6 +189,7 @@ class Receiver:
         self._trail.associated(title, address, why)
 
     def _on_accepted(self, event: Event) -> None:
+        self.transfers.begins(event.assoc)
         self._trail.associated(*_caller(event.assoc))
 
     def _on_rejected(self, event: Event) -> None:

@@ -4,6 +4,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from ichnode.domain.states import Transfer
@@ -11,20 +12,40 @@ from ichnode.domain.states import Transfer
 
 @dataclass(slots=True)
 class _Senders:
+    """``youngest``: when the last of them began that has not broken off."""
+
     open: set[Any] = field(default_factory=set)
     is_cut: bool = False
+    youngest: int = 0
 
 
 class Transfers:
     """The memory of one receiver; safe to use from several threads. An association is any hashable token.
 
     ``is_alive`` tells of an association whether its thread still runs: one that died without a word sends no more.
+
+    A sender whose line breaks while its instance waits for the disk or the queue may be back with a new association
+    before the end of the old one is noticed. So a cut counts only where nobody began to send after the line was gone.
     """
 
     def __init__(self, is_alive: Callable[[Any], bool] = lambda _association: True) -> None:
         self._is_alive = is_alive
         self._lock = threading.Lock()
         self._series: defaultdict[str, _Senders] = defaultdict(_Senders)
+        self._moments = count(1)
+        self._began: dict[Any, int] = {}
+        self._gone: dict[Any, int] = {}
+
+    def begins(self, association: Any) -> None:
+        """Notes that an association was made."""
+        with self._lock:
+            self._began[association] = next(self._moments)
+
+    def breaks(self, association: Any) -> None:
+        """Notes that the association's line is gone, while an instance of it may still be in hand."""
+        with self._lock:
+            if association in self._began:  # else it has ended already
+                self._gone.setdefault(association, next(self._moments))
 
     def sends(self, association: Any, series_instance_uid: str) -> bool:
         """Notes that the association sends this series. True when it is its first instance of it."""
@@ -33,17 +54,21 @@ class Transfers:
             if association in senders.open:
                 return False
             senders.open.add(association)
+            if association not in self._gone:
+                senders.youngest = max(senders.youngest, self._began.get(association, 0))
             return True
 
     def ends(self, association: Any, *, in_order: bool) -> dict[str, Transfer]:
         """Notes the association's end. Returns the series that no other one still sends, and how they stand."""
         ended: dict[str, Transfer] = {}
         with self._lock:
+            self._began.pop(association, None)
+            gone = self._gone.pop(association, None) or next(self._moments)
             for uid, senders in list(self._series.items()):
                 if association not in senders.open:
                     continue
                 senders.open.discard(association)
-                senders.is_cut |= not in_order
+                senders.is_cut |= not in_order and senders.youngest < gone
                 if not senders.open:
                     ended[uid] = Transfer.CUT if senders.is_cut else Transfer.CLOSED
                     del self._series[uid]

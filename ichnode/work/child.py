@@ -1,5 +1,6 @@
 """The child process that does the work, one job at a time, with the network loaded once."""
 
+import errno
 import logging
 import multiprocessing
 import signal
@@ -14,6 +15,7 @@ from ichnode.work.task import Broken, OpenPerformer, Ready, Reply, Task
 
 log = logging.getLogger(__name__)
 TICK_S: Final = 0.2
+NOT_WRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})  # whatever the series: no fault of the job
 SPAWN: Final = multiprocessing.get_context("spawn")  # a fork would inherit the queue's connections and threads
 
 
@@ -100,6 +102,12 @@ def _death(exit_code: int | None) -> str:
     return f"its process ended with code {exit_code}"
 
 
+def _broken(error: Exception, task: Task) -> Broken:
+    if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
+        return Broken(error=f"the results cannot be written: {error.strerror}", blameless=True)
+    return Broken(error=f"unexpected {type(error).__name__}, see the log of job {task.job_id}")
+
+
 def _main(pipe: Connection, open_performer: OpenPerformer) -> None:
     """The child's life: load, then one task after the other until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C and systemd's SIGTERM reach the whole group:
@@ -126,5 +134,5 @@ def _main(pipe: Connection, open_performer: OpenPerformer) -> None:
         except Exception as error:
             # The message of a foreign error may quote a header: its type and place go to the log, not its text.
             log.exception("job broke", extra={"job": task.job_id})
-            reply = Broken(error=f"unexpected {type(error).__name__}, see the log of job {task.job_id}")
+            reply = _broken(error, task)
         pipe.send(reply)

@@ -9,6 +9,8 @@ from datetime import timedelta
 from threading import Event
 from typing import Final
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from ichnode.domain.errors import ConfigError, IchnodeError, LeaseLost
 from ichnode.domain.followup import Baseline
 from ichnode.domain.states import Decision, JobState
@@ -20,6 +22,7 @@ from ichnode.queue.outbox import Route
 from ichnode.queue.results import onset_h
 from ichnode.queue.series import series
 from ichnode.queue.views import earlier_reports
+from ichnode.service import failure
 from ichnode.store.layout import Store
 from ichnode.trail import events
 from ichnode.trail.trail import OFF, Trail
@@ -28,6 +31,7 @@ from ichnode.work.task import Broken, Done, OpenPerformer, Reply, Task
 
 log = logging.getLogger(__name__)
 POLL_S: Final = 0.5
+ERROR_PAUSE_S: Final = 5.0  # after an error of our own (disk, queue); systemd's watchdog waits no longer than 60 s
 START_LIMIT: Final = timedelta(minutes=10)  # the first start converts the network
 
 
@@ -69,12 +73,21 @@ class Worker:
             ready(child.start(limit_s=START_LIMIT.total_seconds(), tick=self._tick_idle).runtime)
             while not self.stop.is_set():
                 self.alive()
-                if not self._one(child):
-                    self.stop.wait(POLL_S)
+                self.stop.wait(self._turn(child))
         except ShutDown:
             log.info("stopped while the network was being loaded")
         finally:
             child.kill()
+
+    def _turn(self, child: Child) -> float:
+        """Does the next job, if there is one. Returns how long to wait before the next look, seconds."""
+        try:
+            return 0.0 if self._one(child) else POLL_S
+        except (OSError, SQLAlchemyError) as error:
+            # A full disk, a locked or read-only queue: it passes. A job in hand is taken again when its lease ran out.
+            text = "disk or queue failed, tried again in %g s: %s"
+            log.error(text, ERROR_PAUSE_S, failure(error), extra={"action": "error"})  # noqa: TRY400
+            return ERROR_PAUSE_S
 
     def _one(self, child: Child) -> bool:
         """Does the next job, if there is one."""
@@ -128,6 +141,10 @@ class Worker:
             self._tell(lease, reply)
             return
         assert isinstance(reply, Broken)
+        if reply.blameless:
+            jobs.give_back(self.db, lease, now=time.time(), why=reply.error, delay_s=self.limits.retry_delay_s)
+            log.error(reply.error, extra={"job": lease.job_id, "action": "given back"})
+            return
         state = jobs.retry_or_fail(
             self.db,
             lease,
@@ -184,7 +201,10 @@ class Worker:
             nonlocal renewed
             self._tick_idle()
             if time.monotonic() - renewed > self.limits.lease_s / 3:
-                jobs.renew(self.db, lease, now=time.time(), lease_s=self.limits.lease_s)
-                renewed = time.monotonic()
+                try:
+                    jobs.renew(self.db, lease, now=time.time(), lease_s=self.limits.lease_s)
+                    renewed = time.monotonic()
+                except SQLAlchemyError as error:  # the child goes on: should another take the job, its lease is lost
+                    log.warning("lease not renewed: %s", failure(error), extra={"job": lease.job_id})
 
         return tick

@@ -48,11 +48,13 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
-    """The job did not end; ``error`` says why. ``permanent``: another attempt would not help (wrong weights)."""
+    """The job did not end; ``error`` says why. ``permanent``: another attempt would not help (wrong weights).
+    ``blameless``: no series would have fared better (a full disk), so that the attempt does not count."""
 
     error: str
     hint: str = ""
     permanent: bool = False
+    blameless: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,6 +104,8 @@ def went(make_node, pacs, watched, tmp_path_factory):
             paths = written(make(), folder / name)
             send(paths, node.port)
             uids[name] = study_of(paths[0])
+        # Another patient's image holds what of a study has not gone out yet: let it go out first.
+        wait_until(lambda: _is_through(node, uids["good"]), f"good is through; see {node.folder}")
         for name, images in QUARANTINED.items():
             send(written(images(), folder / name), node.port)
         for name in STUDIES:

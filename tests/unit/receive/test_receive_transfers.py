@@ -1,3 +1,5 @@
+import pytest
+
 from ichnode.domain.states import Transfer
 from ichnode.receive.transfers import Transfers
 
@@ -42,6 +44,48 @@ def test_a_new_attempt_after_a_cut_may_end_well():
     transfers.sends("b", "1.2")
 
     assert transfers.ends("b", in_order=True) == {"1.2": Transfer.CLOSED}
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_new_attempt_that_began_after_the_line_was_gone_may_end_well_though_the_cut_is_noticed_late(is_over):
+    transfers = Transfers()
+    transfers.begins("a")
+    transfers.breaks("a")
+    transfers.begins("b")
+    transfers.sends("b", "1.2")
+    transfers.sends("a", "1.2")  # was in hand until now
+
+    first, second = [("b", True), ("a", False)] if is_over else [("a", False), ("b", True)]
+
+    assert transfers.ends(first[0], in_order=first[1]) == {}
+    assert transfers.ends(second[0], in_order=second[1]) == {"1.2": Transfer.CLOSED}
+
+
+def test_a_cut_counts_where_the_other_sender_was_there_before_it():
+    transfers = Transfers()
+    transfers.begins("a")
+    transfers.begins("b")
+    transfers.sends("a", "1.2")
+    transfers.breaks("a")
+    transfers.sends("b", "1.2")
+
+    transfers.ends("a", in_order=False)
+
+    assert transfers.ends("b", in_order=True) == {"1.2": Transfer.CUT}
+
+
+def test_a_new_attempt_that_breaks_off_too_is_a_cut():
+    transfers = Transfers()
+    transfers.begins("a")
+    transfers.sends("a", "1.2")
+    transfers.breaks("a")
+    transfers.begins("b")
+    transfers.sends("b", "1.2")
+    transfers.breaks("b")
+
+    transfers.ends("b", in_order=False)
+
+    assert transfers.ends("a", in_order=False) == {"1.2": Transfer.CUT}
 
 
 def test_an_association_that_sent_nothing_ends_nothing():

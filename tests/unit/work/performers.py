@@ -3,6 +3,7 @@
 A module of its own: the child is a new process and imports it by name.
 """
 
+import errno
 import os
 import signal
 from pathlib import Path
@@ -90,6 +91,10 @@ def _other_weights(_task: Task) -> Done:
     raise ConfigError("The weights of the replay are not there.")
 
 
+def _disk_full(_task: Task) -> Done:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def _patient(_task: Task) -> Done:
     raise ValueError("bad value in MUELLER^ANNA")
 
@@ -101,5 +106,6 @@ _BEHAVIOURS = {
     "hang": _hang,
     "retryable": _retryable,
     "weights": _other_weights,
+    "disk full": _disk_full,
     "patient": _patient,
 }

@@ -1,8 +1,10 @@
 """The worker with a real queue and real child processes: a job that crashes or hangs takes nothing with it."""
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 
 import pytest
@@ -11,11 +13,13 @@ from sqlalchemy import select
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.facts import InstanceFacts
 from ichnode.domain.states import Decision
+from ichnode.queue import database
 from ichnode.queue.database import open_database
 from ichnode.queue.intake import NewInstance, record
 from ichnode.queue.series import decide, receiving, settle
 from ichnode.queue.tables import AUDIT, JOBS
 from ichnode.store.layout import Store
+from ichnode.work import loop
 from ichnode.work.loop import Limits, Worker
 from tests.unit.work import performers
 
@@ -24,9 +28,9 @@ DEADLINE_S = 60
 
 @pytest.fixture
 def db(tmp_path):
-    database = open_database(tmp_path / "queue.sqlite")
-    yield database
-    database.close()
+    opened = open_database(tmp_path / "queue.sqlite")
+    yield opened
+    opened.close()
 
 
 def add_job(db, series: str, decision: Decision = Decision.ANALYSE) -> None:
@@ -111,6 +115,34 @@ def test_a_job_that_dies_is_tried_again_and_takes_neither_the_worker_nor_the_nex
     with db.read() as connection:
         texts = connection.execute(select(AUDIT.c.text).where(AUDIT.c.entity == "job")).scalars().all()
     assert any(text.startswith(said) for text in texts)
+
+
+def test_a_job_whose_results_find_no_room_is_tried_again_and_the_attempt_does_not_count(db, tmp_path):
+    (tmp_path / "behaviour").write_text("disk full")
+    add_job(db, "1.2.3")
+    work(db, tmp_path, partial(performers.by_behaviour, tmp_path), lambda: ended(db))
+    assert jobs(db) == [("done", "ok", 1)]
+    with db.read() as connection:
+        texts = connection.execute(select(AUDIT.c.text).where(AUDIT.c.entity == "job")).scalars().all()
+    assert "the results cannot be written: No space left on device" in texts
+
+
+def test_a_worker_outlives_a_queue_that_is_locked_for_longer_than_it_waits(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(database, "PRAGMAS", (*database.PRAGMAS, "PRAGMA busy_timeout=10"))
+    monkeypatch.setattr(loop, "ERROR_PAUSE_S", 0.05)
+    with closing(open_database(tmp_path / "queue.sqlite")) as db:
+        add_job(db, "1.2.3")
+        other = sqlite3.connect(tmp_path / "queue.sqlite", isolation_level=None, check_same_thread=False)
+        other.execute("BEGIN EXCLUSIVE")
+
+        def goes_on() -> bool:
+            if other.in_transaction and caplog.text.count("database is locked") > 1:
+                other.execute("ROLLBACK")
+            return ended(db)
+
+        work(db, tmp_path, performers.well, goes_on)
+        other.close()
+        assert jobs(db) == [("done", "ok", 1)]
 
 
 def test_what_another_attempt_would_not_mend_fails_at_once(db, tmp_path):
