@@ -1,20 +1,14 @@
 """The database: one SQLite file, opened so that a committed row survives a power cut."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, Insert, create_engine, event
 
-from ichnode.domain.errors import ConfigError
+from ichnode.queue.migration import WAIT_S, is_earlier, take_part
 
 BUSY_TIMEOUT_MS: Final = 30_000
 
@@ -32,10 +26,14 @@ PRAGMAS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """Two engines on one file: what reads takes a snapshot, what writes takes the write lock at its first word."""
+    """Two engines on one file: what reads takes a snapshot, what writes takes the write lock at its first word.
+
+    ``in_use``: as long as it is open, no other version migrates the tables.
+    """
 
     readers: Engine
     writers: Engine
+    in_use: IO[str]
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -53,30 +51,25 @@ class Database:
         """Closes every connection."""
         self.readers.dispose()
         self.writers.dispose()
+        self.in_use.close()
 
 
-def open_database(path: Path) -> Database:
-    """Opens the database at ``path``, making or migrating it first. Safe to call from several processes at once."""
+def open_database(path: Path, *, wait_s: float = WAIT_S) -> Database:
+    """Opens the database at ``path``, making or migrating it first. Safe to call from several processes at once.
+
+    Raises Retryable where it must be migrated and others still use it after ``wait_s``, ConfigError for tables of a
+    newer version.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # BEGIN IMMEDIATE: a deferred transaction that reads and then writes can fail with SQLITE_BUSY half-way, whatever
     # the time-out, because another writer came in between.
     writers = _engine(path, "BEGIN IMMEDIATE")
-    with path.with_suffix(".migrate.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        migrate(writers)
-    return Database(readers=_engine(path, "BEGIN"), writers=writers)
-
-
-def migrate(engine: Engine) -> None:
-    """Brings the tables to the newest revision. Raises ConfigError for tables that are newer than this program."""
-    config = _alembic()
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        try:
-            command.upgrade(config, "head")
-        except CommandError as error:
-            hint = "Install that version again, or restore the back-up of the queue made before the upgrade."
-            raise ConfigError("The queue was written by a newer version of ichnode.", hint=hint) from error
+    try:
+        in_use = take_part(path, writers, wait_s=wait_s)
+    except BaseException:
+        writers.dispose()
+        raise
+    return Database(readers=_engine(path, "BEGIN"), writers=writers, in_use=in_use)
 
 
 def awaits_migration(path: Path) -> bool:
@@ -85,12 +78,9 @@ def awaits_migration(path: Path) -> bool:
         return False
     engine = _engine(path, "BEGIN")
     try:
-        with engine.begin() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
+        return is_earlier(engine)
     finally:
         engine.dispose()
-    _newest, *earlier = ScriptDirectory.from_config(_alembic()).walk_revisions()
-    return current in {script.revision for script in earlier}
 
 
 def inserted_id(connection: Connection, statement: Insert) -> int:
@@ -98,12 +88,6 @@ def inserted_id(connection: Connection, statement: Insert) -> int:
     key = connection.execute(statement).inserted_primary_key
     assert key is not None  # every table has an integer key
     return int(key[0])
-
-
-def _alembic() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return config
 
 
 def _engine(path: Path, begin: str) -> Engine:

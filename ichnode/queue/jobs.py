@@ -38,8 +38,8 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A job in a worker's hands. ``fence`` is the token that its every write must show, and its ``owner``, since the
-    number of a job that was purged is given to another, whose fence begins anew."""
+    """A job in a worker's hands. ``fence`` is the token that its every write must show, and its ``owner``, since in a
+    queue that was restored from a back-up another job may have its number."""
 
     job_id: int
     series_id: int

@@ -1,4 +1,7 @@
-"""The tables. Times are seconds since the epoch (UTC); states are the words of ``domain.states``."""
+"""The tables. Times are seconds since the epoch (UTC); states are the words of ``domain.states``.
+
+``sqlite_autoincrement``: its row numbers are kept between two transactions, and must never be given to another row.
+"""
 
 from typing import Final
 
@@ -81,6 +84,7 @@ SERIES: Final = Table(  # one row a revision
     Column("decision_text", Text, nullable=False, default=""),
     Column("person_key", String(64)),  # of its first image; empty: not stated
     UniqueConstraint("series_instance_uid", "revision"),
+    sqlite_autoincrement=True,
 )
 
 HOLDS: Final = Table(  # results that do not go out until a person has looked: whose they are is in doubt
@@ -113,6 +117,7 @@ JOBS: Final = Table(
     Column("created_at", Float, nullable=False),
     Column("finished_at", Float),
     Index("ix_jobs_next", "state", "priority", "id"),
+    sqlite_autoincrement=True,
 )
 
 OUTPUTS: Final = Table(
@@ -179,6 +184,7 @@ DELIVERIES: Final = Table(
     Column("refusals", Integer, nullable=False, server_default="0"),  # how often the destination said it has it not
     UniqueConstraint("output_id", "destination"),
     Index("ix_deliveries_due", "destination", "state", "next_at"),
+    sqlite_autoincrement=True,
 )
 
 COMMITMENTS: Final = Table(  # storage commitment requests that we send: a row before each request
@@ -193,6 +199,7 @@ COMMITMENTS: Final = Table(  # storage commitment requests that we send: a row b
     Column("deadline", Float, nullable=False),
     Column("reported_at", Float),
     Index("ix_commitments_due", "destination", "state", "deadline"),
+    sqlite_autoincrement=True,
 )
 
 COMMITMENT_ITEMS: Final = Table(
@@ -219,6 +226,7 @@ PROMISES: Final = Table(  # storage commitment requests of others to us: a row b
     Column("reported_at", Float),
     Column("reason", Text, nullable=False, default=""),  # why the report could not be delivered
     UniqueConstraint("transaction_uid", "calling_ae"),
+    sqlite_autoincrement=True,
 )
 
 PROMISE_ITEMS: Final = Table(

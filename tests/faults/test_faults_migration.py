@@ -6,7 +6,8 @@ import pytest
 from alembic import command
 from sqlalchemy import MetaData, create_engine, insert
 
-from ichnode.queue.database import _alembic, open_database
+from ichnode.queue.database import open_database
+from ichnode.queue.migration import alembic_config as _alembic
 
 OLDER = ("0001", "0002", "0003")
 

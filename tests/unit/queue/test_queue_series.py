@@ -1,6 +1,8 @@
 """Instances, revisions, decisions; durability settings; migrations."""
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
@@ -15,7 +17,7 @@ from ichnode.domain.states import Decision, SeriesState, Transfer
 from ichnode.queue.database import open_database
 from ichnode.queue.intake import Recorded, foreign, kept, quarantine, record
 from ichnode.queue.series import cut_open_transfers, decide, mark_transfer, receiving, series, settle, undecided
-from ichnode.queue.tables import METADATA, QUARANTINE, SERIES
+from ichnode.queue.tables import COMMITMENTS, DELIVERIES, JOBS, METADATA, PROMISES, QUARANTINE, SERIES
 
 
 def test_the_same_bytes_again_make_no_second_row_and_other_bytes_none_at_all(db, make_instance):
@@ -162,3 +164,20 @@ def test_a_queue_of_a_newer_version_is_refused_with_a_hint(db, tmp_path):
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(ConfigError, match="newer version of ichnode"):
         open_database(tmp_path / "queue.sqlite")
+
+
+@pytest.mark.parametrize("table", [SERIES, JOBS, DELIVERIES, COMMITMENTS, PROMISES], ids=lambda table: table.name)
+def test_the_number_of_a_row_that_is_gone_is_given_to_no_other(table, db):
+    """A process may have it in its hands still: what it then writes must not meet another's row."""
+    zeros = {c.name: 0 if c.type.python_type in (int, float) else "x" for c in table.columns if not c.primary_key}
+    with closing(sqlite3.connect(db.readers.url.database, isolation_level=None)) as connection:
+
+        def add():
+            names = ", ".join(zeros)
+            marks = ", ".join("?" * len(zeros))
+            values = list(zeros.values())
+            return connection.execute(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", values).lastrowid
+
+        first = add()
+        connection.execute(f"DELETE FROM {table.name}")
+        assert add() == first + 1
