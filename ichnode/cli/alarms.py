@@ -7,6 +7,7 @@ from ichnode.app.certificates import certificate_faults
 from ichnode.app.wire import reported_to
 from ichnode.cli.context import ago
 from ichnode.config.config import Config
+from ichnode.domain.states import PromiseState
 from ichnode.queue import views
 from ichnode.queue.database import Database
 
@@ -32,9 +33,11 @@ def alarms(now: views.Status, config: Config) -> list[str]:
     ]
     reachable = {peer.ae_title for peer in reported_to(config)}
     for untold in now.untold:
-        if untold["attempts"] >= PATIENCE or untold["calling_ae"] not in reachable:
+        given_up = untold["state"] == PromiseState.GIVEN_UP
+        if given_up or untold["attempts"] >= PATIENCE or untold["calling_ae"] not in reachable:
             asked = ago(untold["asked_at"])
-            texts.append(f"{untold['calling_ae']} waits for a commitment report from {asked}: {untold['reason']}")
+            end = "; given up, until the deliverer is started again" if given_up else ""
+            texts.append(f"{untold['calling_ae']} waits for a commitment report from {asked}: {untold['reason']}{end}")
     texts += [f"in quarantine, {ago(q['at'])}: {q['reason']} ({q['path']})" for q in now.quarantined]
     texts += [f"{ago(entry.at)}: {entry.text}" for entry in now.node]
     texts += certificate_faults(config)

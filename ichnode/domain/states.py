@@ -74,6 +74,7 @@ class PromiseState(StrEnum):
 
     DUE = "due"  # taken; the report has to go out
     REPORTED = "reported"
+    GIVEN_UP = "given_up"  # for a week the report could not be delivered: a person must look
 
 
 _S, _J, _D, _R, _P = SeriesState, JobState, DeliveryState, RequestState, PromiseState
@@ -108,6 +109,9 @@ MOVES: Final[frozenset[tuple[StrEnum, StrEnum]]] = frozenset(
         (_R.REFUSED, _R.REPORTED),  # its answer was lost or wrong: the report is what counts
         (_P.DUE, _P.REPORTED),
         (_P.REPORTED, _P.DUE),  # asked for once more: the peer lost the report
+        (_P.DUE, _P.GIVEN_UP),
+        (_P.GIVEN_UP, _P.DUE),  # asked for once more; or the deliverer was started again
+        (_P.GIVEN_UP, _P.REPORTED),  # it was on its way
     }
 )
 

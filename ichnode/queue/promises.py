@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from ichnode.domain.commitment import Named, Report, Request
 from ichnode.domain.states import PromiseState, check_move
 from ichnode.queue.audit import Entity, note
 from ichnode.queue.database import Database, inserted_id
-from ichnode.queue.tables import INSTANCES, PROMISE_ITEMS, PROMISES, QUARANTINE
+from ichnode.queue.tables import AUDIT, INSTANCES, PROMISE_ITEMS, PROMISES, QUARANTINE
+from ichnode.queue.untold import LONGEST_S, is_void
 
 PAGE: Final = 500  # of UIDs in one query
-LONGEST_S: Final = 7 * 86400.0  # a report that could not be delivered for so long is tried no more
+KEPT_S: Final = 7 * 86400.0  # a request is remembered for so long after its report was delivered, or given up
 
 
 class Promised(StrEnum):
@@ -72,7 +73,7 @@ def promise(db: Database, request: Request, *, calling_ae: str, address: str, no
         if row is not None:
             if set(_objects(connection, row.id)) != set(request.objects):
                 return Promised.CONFLICT
-            if row.state == PromiseState.REPORTED:
+            if row.state != PromiseState.DUE:
                 values = {"state": PromiseState.DUE, "next_at": now, "attempts": 0, "asked_at": now, "reason": ""}
                 _move(connection, row, PromiseState.DUE, "asked once more", now, values)
             return Promised.AGAIN
@@ -128,6 +129,27 @@ def not_reported(db: Database, promise_id: int, *, reason: str, next_at: float) 
         values = {"attempts": PROMISES.c.attempts + 1, "next_at": next_at, "reason": reason}
         due = PROMISES.c.id == promise_id, PROMISES.c.state == PromiseState.DUE
         connection.execute(update(PROMISES).where(*due).values(values))
+
+
+def forget_old(db: Database, *, now: float) -> int:
+    """Deletes requests, with their history, whose report was delivered or given up ``KEPT_S`` ago. Returns how many."""
+    told = (PROMISES.c.state == PromiseState.REPORTED) & (PROMISES.c.reported_at < now - KEPT_S)
+    given_up = is_void() & (PROMISES.c.asked_at < now - LONGEST_S - KEPT_S)
+    forgotten = 0
+    with db.read() as connection:
+        ids = list(connection.execute(select(PROMISES.c.id).where(told | given_up)).scalars())
+    for promise_id in ids:  # a transaction each: one may name thousands of objects, and others want to write
+        with db.write() as connection:
+            old = select(PROMISES.c.id).where(PROMISES.c.id == promise_id, told | given_up)  # asked again meanwhile?
+            if connection.execute(old).first() is None:
+                continue
+            connection.execute(delete(PROMISE_ITEMS).where(PROMISE_ITEMS.c.promise_id == promise_id))
+            connection.execute(delete(PROMISES).where(PROMISES.c.id == promise_id))
+            # A number is given anew, and must not inherit a history.
+            history = AUDIT.c.entity == Entity.PROMISE, AUDIT.c.entity_id == promise_id
+            connection.execute(delete(AUDIT).where(*history))
+            forgotten += 1
+    return forgotten
 
 
 def _due(calling_ae: str, now: float) -> tuple[Any, ...]:

@@ -188,7 +188,7 @@ def _forget_requests(connection: Connection, uid: str) -> None:
     """Deletes what was asked and promised of a study about storage commitment, and the history of requests that go."""
     asked = select(COMMITMENT_ITEMS.c.commitment_id).where(COMMITMENT_ITEMS.c.delivery_id.in_(_deliveries(uid)))
     requests = list(connection.execute(asked.distinct()).scalars())
-    told = select(PROMISES.c.id).where(PROMISES.c.state == PromiseState.REPORTED)
+    told = select(PROMISES.c.id).where(PROMISES.c.state != PromiseState.DUE)
     # Those who point go before those they point at.
     connection.execute(delete(COMMITMENT_ITEMS).where(COMMITMENT_ITEMS.c.delivery_id.in_(_deliveries(uid))))
     rest = select(COMMITMENT_ITEMS.c.commitment_id)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Column, ColumnElement, Connection, Table, false, func, or_, select
 
 from ichnode.domain.outputs import ObjectKind, Reference
-from ichnode.domain.states import Closing, DeliveryState, JobState, PromiseState
+from ichnode.domain.states import Closing, DeliveryState, JobState
 from ichnode.queue.audit import AuditRow, Entity
 from ichnode.queue.database import Database
 from ichnode.queue.results import figures_of
@@ -23,6 +23,7 @@ from ichnode.queue.tables import (
     QUARANTINE,
     SERIES,
 )
+from ichnode.queue.untold import untold
 
 Row = dict[str, Any]
 WAITING: Final = [JobState.QUEUED, JobState.RUNNING]
@@ -43,7 +44,7 @@ class Status:
     awaited: dict[str, dict[str, int]]  # destination -> what of it is still awaited -> count
     abilities: dict[str, Row]  # destination -> what was learnt of it by asking
     promises: dict[str, int]  # storage commitment that others ask of us, by state
-    untold: list[Row]  # of these, reports that could not be delivered for a while
+    untold: list[Row]  # of these, reports that could not be delivered for a while or at all: the newest
     quarantined: list[Row]
     dead: list[Row]
     uncommitted: list[Row]
@@ -71,7 +72,6 @@ def status(db: Database, *, since: float, recent: int = 10) -> Status:
             .where(DELIVERIES.c.state == DeliveryState.PENDING)
             .group_by(DELIVERIES.c.destination)
         )
-        untold = PROMISES.c.state == PromiseState.DUE, PROMISES.c.reason != "", PROMISES.c.asked_at >= since
         oldest = select(func.min(JOBS.c.created_at)).where(JOBS.c.state.in_(WAITING))
         newest = select(SERIES).order_by(SERIES.c.id.desc()).limit(recent)
         return Status(
@@ -82,7 +82,7 @@ def status(db: Database, *, since: float, recent: int = 10) -> Status:
             awaited=_by_destination(connection, DELIVERIES.c.closing, DELIVERIES.c.closing != Closing.NOTHING),
             abilities={row["destination"]: row for row in _rows(connection, select(ABILITIES))},
             promises=_counts(connection, PROMISES),
-            untold=_rows(connection, select(PROMISES).where(*untold).order_by(PROMISES.c.id)),
+            untold=_rows(connection, select(PROMISES).where(PROMISES.c.id.in_(untold())).order_by(PROMISES.c.id)),
             quarantined=_rows(connection, select(QUARANTINE).where(QUARANTINE.c.purged_at.is_(None))),
             dead=_rows(connection, dead.where(DELIVERIES.c.state == DeliveryState.DEAD)),
             uncommitted=_rows(connection, dead.where(DELIVERIES.c.state == DeliveryState.UNCOMMITTED)),

@@ -12,6 +12,7 @@ from ichnode.domain.states import Closing
 from ichnode.queue import commitments, outbox
 from ichnode.queue.abilities import learn
 from ichnode.queue.promises import due_promise, not_reported, promise
+from ichnode.queue.untold import LONGEST_S, give_up
 
 SERIES = "1.2.3"
 
@@ -96,3 +97,15 @@ def test_a_report_that_nobody_can_be_told_alarms_at_once_another_after_some_atte
     for _ in range(2):
         not_reported(db, due_promise(db, "PACS", now=now).id, reason="no connection", next_at=now)
     assert len(ichnode("status", "--json").json["alarms"]) == 2
+
+
+def test_a_report_that_was_given_up_alarms_until_somebody_deals_with_it(ichnode, add_remote, db):
+    add_remote("modality", 104, name="ct")
+    asked_at = time.time() - LONGEST_S - 86400
+    request = Request(transaction_uid="7.7", objects=(Named(sop_class_uid="1.2", sop_instance_uid="5.1"),))
+    promise(db, request, calling_ae="PACS", address="", now=asked_at)
+    not_reported(db, due_promise(db, "PACS", now=asked_at).id, reason="no connection", next_at=asked_at)
+    give_up(db, now=time.time())
+    (alarm,) = ichnode("status", "--json").json["alarms"]
+    told = "PACS waits for a commitment report from 8 d ago: no connection"
+    assert alarm == f"{told}; given up, until the deliverer is started again"

@@ -1,0 +1,105 @@
+"""Reports on storage commitment that a peer could not be given for a week."""
+
+import pytest
+
+from ichnode.domain.commitment import Named, Report, Request
+from ichnode.queue import purge, views
+from ichnode.queue.intake import record
+from ichnode.queue.promises import LONGEST_S, due_promise, forget_old, not_reported, promise, reported
+from ichnode.queue.untold import MOST_SHOWN, give_up, try_again
+
+LATE = 2 + LONGEST_S
+MUCH_LATER = 10 * LONGEST_S
+
+
+def ask(db, *uids, transaction="1.1", calling_ae="CT1", now=1.0):
+    objects = tuple(Named(sop_class_uid="1.2", sop_instance_uid=uid) for uid in uids or ("1.2.3.1",))
+    request = Request(transaction_uid=transaction, objects=objects)
+    promise(db, request, calling_ae=calling_ae, address="127.0.0.1", now=now)
+
+
+@pytest.fixture
+def given_up(db, make_instance):
+    """A report on one instance that is here, in vain for a week."""
+    record(db, make_instance(1), now=0)
+    ask(db)
+    not_reported(db, due_promise(db, "CT1", now=1).id, reason="no connection", next_at=50)
+    assert give_up(db, now=LATE) == 1
+
+
+@pytest.mark.usefixtures("given_up")
+def test_a_report_that_was_given_up_stays_to_be_seen_however_late_it_is(db):
+    now = views.status(db, since=MUCH_LATER)
+    assert [(row["calling_ae"], row["state"], row["reason"]) for row in now.untold] == [
+        ("CT1", "given_up", "no connection")
+    ]
+    assert now.promises == {"given_up": 1}
+    assert forget_old(db, now=MUCH_LATER) == 0
+    assert due_promise(db, "CT1", now=LATE) is None
+
+
+def test_a_report_still_tried_is_seen_however_long_ago_it_was_asked_for(db):
+    ask(db)
+    not_reported(db, due_promise(db, "CT1", now=1).id, reason="no connection", next_at=50)
+    assert give_up(db, now=LONGEST_S) == 0
+    assert len(views.status(db, since=LONGEST_S).untold) == 1
+
+
+def test_one_that_nobody_even_tried_is_given_up_with_a_reason(db):
+    ask(db, calling_ae="STRANGER")
+    give_up(db, now=LATE)
+    (row,) = views.status(db, since=LATE).untold
+    assert row["reason"] == "no [[modality]], [[destination]] or [[pacs]] says where to report"
+
+
+@pytest.mark.usefixtures("given_up")
+def test_once_its_objects_are_gone_a_report_is_forgotten(db):
+    with db.write() as connection:
+        connection.exec_driver_sql("UPDATE instances SET purged_at = 9")
+    assert forget_old(db, now=MUCH_LATER) == 1
+    assert views.status(db, since=0).untold == []
+
+
+@pytest.mark.usefixtures("given_up")
+def test_tried_again_it_is_due_for_another_week_and_an_alarm_until_it_is_delivered(db):
+    assert try_again(db, ["CT2"], now=LATE) == 0
+    assert try_again(db, ["CT1"], now=LATE) == 1
+    due = due_promise(db, "CT1", now=LATE)
+    (row,) = views.status(db, since=LATE).untold
+    assert (row["state"], row["reason"], row["attempts"]) == ("due", "no connection", 1)
+    reported(db, due.id, Report(transaction_uid="1.1", committed=due.request.objects, failed=()), now=LATE)
+    assert views.status(db, since=0).untold == []
+
+
+@pytest.mark.usefixtures("given_up")
+def test_asked_for_once_more_by_its_peer_it_is_due_again(db):
+    ask(db, now=LATE)
+    assert due_promise(db, "CT1", now=LATE).attempts == 0
+    assert views.status(db, since=0).untold == []
+
+
+@pytest.mark.usefixtures("given_up")
+def test_a_report_on_its_way_when_it_was_given_up_counts(db):
+    with db.read() as connection:
+        promise_id = connection.exec_driver_sql("SELECT id FROM promises").scalar()
+    reported(db, promise_id, Report(transaction_uid="1.1", committed=(), failed=()), now=LATE)
+    assert views.status(db, since=0).promises == {"reported": 1}
+
+
+def test_of_many_only_the_newest_are_listed(db):
+    for number in range(MOST_SHOWN + 5):
+        ask(db, transaction=f"1.{number}")
+    assert give_up(db, now=LATE) == MOST_SHOWN + 5
+    now = views.status(db, since=0)
+    assert len(now.untold) == MOST_SHOWN
+    assert now.promises == {"given_up": MOST_SHOWN + 5}
+    assert now.untold[-1]["transaction_uid"] == f"1.{MOST_SHOWN + 4}"
+
+
+@pytest.mark.usefixtures("given_up")
+def test_a_purge_takes_it_along_and_waits_for_nothing_of_it(db):
+    found = purge.stored(db, "1.2", (), now=LATE)
+    assert not [text for text in found.waiting if "commitment" in text]
+    purge.give_up(db, found, now=LATE)
+    assert purge.forget(db, found, text="by hand", now=LATE)
+    assert views.status(db, since=0).promises == {}
