@@ -1,9 +1,13 @@
 """What every running service has: its lock, its queue, its clockwork."""
 
 import fcntl
+import logging
+import os
+import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from threading import Event
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Event, Thread
 from typing import Final
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -12,8 +16,12 @@ from ichnode.app.wire import open_database_of
 from ichnode.config.config import Config
 from ichnode.domain.errors import ConfigError
 from ichnode.queue.database import Database
+from ichnode.queue.migration import is_awaited
+
+log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.5
+LOOK_S: Final = 2.0  # how often a service looks whether it is in the way of an upgrade
 
 
 def clockwork() -> BackgroundScheduler:
@@ -30,11 +38,16 @@ def wait(stop: Event, alive: Callable[[], None]) -> None:
 
 @contextmanager
 def database(config: Config) -> Iterator[Database]:
-    """The queue, closed at the end."""
+    """The queue, closed at the end. Meanwhile the service makes way for one of a later version: see ``_make_way``."""
     db = open_database_of(config)
+    closed = Event()
+    Thread(
+        target=_make_way, args=(config.node.state_dir / "queue.sqlite", closed), name="make-way", daemon=True
+    ).start()
     try:
         yield db
     finally:
+        closed.set()
         db.close()
 
 
@@ -49,3 +62,15 @@ def alone(config: Config, service: str) -> Iterator[None]:
             hint = "Stop the other one, or give this one its own node.state_dir."
             raise ConfigError(f"Another `ichnode {service}` uses {path.parent}.", hint=hint) from error
         yield
+
+
+def _make_way(path: Path, closed: Event) -> None:
+    """Ends this process in order when a service of a later version waits to migrate the queue: whoever starts services
+    anew (systemd, ``ichnode run``) starts it in that version. So a service that ends by chance between an installation
+    and the restart takes the others along, and does not stay away."""
+    while not closed.wait(LOOK_S):
+        with suppress(OSError):
+            if is_awaited(path):
+                log.warning("a later version waits for the queue: this service ends", extra={"action": "upgrade"})
+                os.kill(os.getpid(), signal.SIGTERM)
+                return

@@ -31,13 +31,25 @@ def take_part(path: Path, engine: Engine, *, wait_s: float) -> IO[str]:
         in_use = path.with_suffix(".in-use.lock").open("w")
         try:
             if not is_current(engine):
-                _wait_until_unused(in_use, wait_s)
+                with path.with_suffix(".awaited.lock").open("w") as awaited:
+                    fcntl.flock(awaited, fcntl.LOCK_EX)  # services make way when they see it
+                    _wait_until_unused(in_use, wait_s)
                 migrate(engine)
             fcntl.flock(in_use, fcntl.LOCK_SH)
         except BaseException:
             in_use.close()
             raise
     return in_use
+
+
+def is_awaited(path: Path) -> bool:
+    """Whether a process of a later version waits for all others to close the queue at ``path``. Raises OSError."""
+    with path.with_suffix(".awaited.lock").open("w") as awaited:
+        try:
+            fcntl.flock(awaited, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
