@@ -85,7 +85,9 @@ def test_corrected_images_that_come_later_hold_what_was_made_of_the_first_and_a_
     node.wait_for_log("deliver", "is ready")
 
     [row] = node.history(study)
-    assert row["held"] == ["a later image of the study, from CT1, has another patient ID or issuer"]
+    assert row["held"] == [
+        "a later image of the study, from CT1, has another patient ID or issuer and another name or birth date"
+    ]
     assert node.ichnode("status").returncode == 1
     assert not orthanc.has(study)
 

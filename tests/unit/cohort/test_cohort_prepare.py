@@ -24,8 +24,10 @@ from ichnode.image.prepare import PRESETS, window
 MIB = 2**20
 CASES = 30
 # A prepare that takes its time after each case, so that it can be cut in its middle on a busy machine too
+# A shell's background job ignores Ctrl-C, and hands that down to all that it starts
 SLOW_PREPARE = """
-import time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from ichnode.cohort import prepare
 write = prepare.write_index
 prepare.write_index = lambda *arguments: (write(*arguments), time.sleep(0.2))

@@ -7,11 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 
 import pytest
 
-from ichnode.service import HumanLines, JsonLines, Watchdog, notify, set_up_logging, stop_on_signals, trace
+from ichnode.service import HumanLines, JsonLines, Watchdog, notify, stop_on_signals, trace
 
 
 @pytest.fixture
@@ -138,43 +137,38 @@ def test_the_place_of_no_exception_is_nothing():
     assert trace(None) == ""
 
 
-@pytest.fixture
-def logging_restored():
-    """Gives logging back as it was."""
-    root, names, hook = logging.getLogger(), ("ichnode", "pynetdicom"), threading.excepthook
-    before = (root.level, root.handlers[:], [logging.getLogger(name).level for name in names])
-    yield
-    threading.excepthook = hook
-    root.handlers[:] = before[1]
-    root.setLevel(before[0])
-    for name, level in zip(names, before[2], strict=True):
-        logging.getLogger(name).setLevel(level)
+def said_by(program: str) -> tuple[str, str]:
+    """What a program of its own says, on standard output and on standard error."""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    return ended.stdout, ended.stderr
 
 
-@pytest.mark.usefixtures("logging_restored")
-def test_logs_go_to_standard_error_and_pynetdicom_is_silent(capsys):
+def test_logs_go_to_standard_error_and_pynetdicom_is_silent():
     """pynetdicom logs identifiers of peers' requests: patients."""
-    set_up_logging("info")
-    logging.getLogger("ichnode.receive.scp").info("listening", extra={"action": "listen"})
-    logging.getLogger("ichnode.receive.scp").debug("a detail")
-    logging.getLogger("pynetdicom.assoc").error("MUELLER^ANNA")
-    out, err = capsys.readouterr()
+    out, err = said_by("""
+import logging
+from ichnode.service import set_up_logging
+set_up_logging("info")
+logging.getLogger("ichnode.receive.scp").info("listening", extra={"action": "listen"})
+logging.getLogger("ichnode.receive.scp").debug("a detail")
+logging.getLogger("pynetdicom.assoc").error("MUELLER^ANNA")
+""")
     assert out == ""
     assert [json.loads(line)["message"] for line in err.splitlines()] == ["listening"]
 
 
-@pytest.mark.usefixtures("logging_restored")
-def test_a_thread_that_breaks_does_not_print_what_a_peer_sent(capsys):
+def test_a_thread_that_breaks_does_not_print_what_a_peer_sent():
     """Python's own hook prints the message: found by fuzzing, over a command that pynetdicom could not decode."""
-    set_up_logging("info")
-
-    def breaks() -> None:
-        raise ValueError("MUELLER^ANNA")
-
-    thread = threading.Thread(target=breaks)
-    thread.start()
-    thread.join()
-
-    (line,) = capsys.readouterr().err.splitlines()
+    _out, err = said_by("""
+import threading
+from ichnode.service import set_up_logging
+set_up_logging("info")
+def breaks():
+    raise ValueError("MUELLER^ANNA")
+thread = threading.Thread(target=breaks)
+thread.start()
+thread.join()
+""")
+    (line,) = err.splitlines()
     assert json.loads(line)["message"].startswith("a thread ended: ValueError at ")
     assert "MUELLER" not in line
