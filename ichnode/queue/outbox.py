@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, RowMapping, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from ichnode.domain.outputs import USUAL_PROFILE, ObjectKind, OutputFile
 from ichnode.domain.states import Closing, DeliveryState, check_move
@@ -117,8 +117,8 @@ def again(
 ) -> None:
     """It did not work now: the delivery stays pending until ``next_at``."""
     with db.write() as connection:
-        row = _one(connection, delivery_id)
-        values = {"next_at": next_at, "reason": reason, "status": status, "attempts": row["attempts"] + 1}
+        row = delivery_row(connection, delivery_id)
+        values = {"next_at": next_at, "reason": reason, "status": status, "attempts": row.attempts + 1}
         connection.execute(
             update(DELIVERIES).where(DELIVERIES.c.id == delivery_id).values(values | {"updated_at": now})
         )
@@ -153,6 +153,11 @@ def resend(
             new = DeliveryState.PENDING
             note(connection, Entity.DELIVERY, delivery_id, now=now, old=state, new=new, text="asked for by hand")
     return len(rows)
+
+
+def delivery_row(connection: Connection, delivery_id: int) -> Row[Any]:
+    """One delivery as it stands now, within a transaction."""
+    return connection.execute(select(DELIVERIES).where(DELIVERIES.c.id == delivery_id)).one()
 
 
 def _urgency(row: Row[tuple[object, ...]]) -> tuple[int, int, int, int]:
@@ -194,10 +199,6 @@ def _add_delivery(connection: Connection, output_id: int, destination: str, now:
     note(connection, Entity.DELIVERY, delivery_id, now=now, new=new, text=f"for {destination}")
 
 
-def _one(connection: Connection, delivery_id: int) -> RowMapping:
-    return connection.execute(select(DELIVERIES).where(DELIVERIES.c.id == delivery_id)).mappings().one()
-
-
 def _update(
     db: Database,
     delivery_id: int,
@@ -209,9 +210,9 @@ def _update(
     alarm: bool = False,
 ) -> None:
     with db.write() as connection:
-        row = _one(connection, delivery_id)
-        old = DeliveryState(row["state"])
+        row = delivery_row(connection, delivery_id)
+        old = DeliveryState(row.state)
         check_move(old, new)
-        values = {**values, "state": new, "updated_at": now, "attempts": row["attempts"] + 1}
+        values = {**values, "state": new, "updated_at": now, "attempts": row.attempts + 1}
         connection.execute(update(DELIVERIES).where(DELIVERIES.c.id == delivery_id).values(values))
         note(connection, Entity.DELIVERY, delivery_id, now=now, old=old, new=new, text=text, alarm=alarm)

@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from ichnode.domain.outputs import Peer
 from ichnode.trail import codes
@@ -59,22 +60,14 @@ def associated(us: Us, ae_title: str, address: str, why: str = "", times: int = 
     """A peer opened an association; with ``why`` it was refused. ``times``: so often since the last such message."""
     text = f"association refused: {why}" if why else "association accepted"
     text += f" ({times} of this address)" if times > 1 else ""
-    caller = Participant(
-        user_id=ae_title, is_requestor=True, ae_titles=(ae_title,), at=address, at_kind=AccessPoint.ADDRESS
-    )
     gravity = Gravity.MINOR if why else Gravity.SUCCESS
-    return _alert(us, codes.NODE_AUTHENTICATION, gravity, text, others=(caller,))
+    return _alert(us, codes.NODE_AUTHENTICATION, gravity, text, others=(_caller(ae_title, address),))
 
 
 def receiving(us: Us, ae_title: str, address: str, study_instance_uid: str, counts: Counts) -> AuditMessage:
     """The first instance of a study came over an association."""
-    return AuditMessage(
-        event=codes.BEGIN_TRANSFERRING,
-        action=Action.EXECUTE,
-        at=us.clock(),
-        participants=_transfer_in(us, ae_title, address),
-        things=_of(us, study_instance_uid, counts),
-    )
+    people = _transfer_in(us, ae_title, address)
+    return _message(us, codes.BEGIN_TRANSFERRING, Action.EXECUTE, people, study_instance_uid, counts)
 
 
 def received(
@@ -90,124 +83,82 @@ def received(
 ) -> AuditMessage:
     """An association that brought instances of a study has ended. ``is_new``: not all were here already; ``asked``: we
     had asked for them."""
-    return AuditMessage(
-        event=codes.INSTANCES_TRANSFERRED,
-        action=Action.CREATE if is_new else Action.READ,
-        at=us.clock(),
+    return _message(
+        us,
+        codes.INSTANCES_TRANSFERRED,
+        Action.CREATE if is_new else Action.READ,
+        _transfer_in(us, ae_title, address, asked=asked),
+        study_instance_uid,
+        counts,
         gravity=Gravity.SUCCESS if in_order else Gravity.MINOR,
-        description="" if in_order else "the association broke off",
-        participants=_transfer_in(us, ae_title, address, asked=asked),
-        things=_of(us, study_instance_uid, counts),
+        text="" if in_order else "the association broke off",
     )
 
 
 def quarantined(us: Us, ae_title: str, address: str, study_instance_uid: str, count: int, why: str) -> AuditMessage:
     """Instances were kept apart because they contradict what is here: ``why`` is a sentence without patient data."""
-    caller = Participant(
-        user_id=ae_title, is_requestor=True, ae_titles=(ae_title,), at=address, at_kind=AccessPoint.ADDRESS
-    )
     text = f"{count} instances put into quarantine: {why}"
     things = _of(us, study_instance_uid, {})
-    return _alert(us, codes.QUARANTINED, Gravity.MINOR, text, others=(caller,), things=things)
+    return _alert(us, codes.QUARANTINED, Gravity.MINOR, text, others=(_caller(ae_title, address),), things=things)
 
 
 def imported(us: Us, user: str, folder: str, study_instance_uid: str) -> AuditMessage:
     """A person took a study in from files."""
     medium = Participant(user_id=folder, is_requestor=False, role=codes.SOURCE_MEDIA, media=codes.MEDIA_URI)
-    person = Participant(user_id=user, is_requestor=True)
     here = us.taking_part(is_requestor=False, role=codes.DESTINATION_ROLE)
-    return AuditMessage(
-        event=codes.IMPORT,
-        action=Action.CREATE,
-        at=us.clock(),
-        participants=(person, here, medium),
-        things=_of(us, study_instance_uid, {}),
-    )
+    people = (Participant(user_id=user, is_requestor=True), here, medium)
+    return _message(us, codes.IMPORT, Action.CREATE, people, study_instance_uid)
 
 
 def analysed(us: Us, study_instance_uid: str, counts: Counts, *, is_done: bool) -> AuditMessage:
     """The images of a series were used for an analysis; ``is_done``: it came to an end."""
-    return AuditMessage(
-        event=codes.INSTANCES_ACCESSED,
-        action=Action.READ,
-        at=us.clock(),
-        gravity=Gravity.SUCCESS if is_done else Gravity.MINOR,
-        types=(codes.ANALYSIS,),
-        participants=(us.taking_part(is_requestor=True),),
-        things=_of(us, study_instance_uid, counts),
-    )
+    gravity = Gravity.SUCCESS if is_done else Gravity.MINOR
+    kind = codes.INSTANCES_ACCESSED, Action.READ, (us.taking_part(is_requestor=True),)
+    return _message(us, *kind, study_instance_uid, counts, types=(codes.ANALYSIS,), gravity=gravity)
 
 
 def made(us: Us, study_instance_uid: str, counts: Counts) -> AuditMessage:
     """Objects were made for a study."""
-    return AuditMessage(
-        event=codes.INSTANCES_ACCESSED,
-        action=Action.CREATE,
-        at=us.clock(),
-        types=(codes.ANALYSIS,),
-        participants=(us.taking_part(is_requestor=True),),
-        things=_of(us, study_instance_uid, counts),
-    )
+    kind = codes.INSTANCES_ACCESSED, Action.CREATE, (us.taking_part(is_requestor=True),)
+    return _message(us, *kind, study_instance_uid, counts, types=(codes.ANALYSIS,))
 
 
 def sending(us: Us, peer: Peer, study_instance_uid: str, counts: Counts) -> AuditMessage:
     """Objects of a study are about to be sent."""
-    return AuditMessage(
-        event=codes.BEGIN_TRANSFERRING,
-        action=Action.EXECUTE,
-        at=us.clock(),
-        participants=_transfer_out(us, peer),
-        things=_of(us, study_instance_uid, counts),
-    )
+    people = _transfer_out(us, peer)
+    return _message(us, codes.BEGIN_TRANSFERRING, Action.EXECUTE, people, study_instance_uid, counts)
 
 
 def sent(us: Us, peer: Peer, study_instance_uid: str, counts: Counts, refused: int) -> AuditMessage:
     """The destination has taken objects of a study; ``refused``: how many it did not take."""
-    return AuditMessage(
-        event=codes.INSTANCES_TRANSFERRED,
-        action=Action.READ,  # A.5.3.7: the sender does not know what the receiver held before
-        at=us.clock(),
+    return _message(
+        us,
+        codes.INSTANCES_TRANSFERRED,
+        Action.READ,  # A.5.3.7: the sender does not know what the receiver held before
+        _transfer_out(us, peer),
+        study_instance_uid,
+        counts,
         gravity=Gravity.MINOR if refused else Gravity.SUCCESS,
-        description=f"{refused} objects were not taken" if refused else "",
-        participants=_transfer_out(us, peer),
-        things=_of(us, study_instance_uid, counts),
+        text=f"{refused} objects were not taken" if refused else "",
     )
 
 
 def asked_for(us: Us, user: str, what: codes.Code, study_instance_uid: str) -> AuditMessage:
     """A person asked for an analysis or a delivery (``what``) by hand."""
-    return AuditMessage(
-        event=codes.INSTANCES_ACCESSED,
-        action=Action.READ,
-        at=us.clock(),
-        types=(what,),
-        participants=(Participant(user_id=user, is_requestor=True), us.taking_part(is_requestor=False)),
-        things=_of(us, study_instance_uid, {}),
-    )
+    kind = codes.INSTANCES_ACCESSED, Action.READ, _by_hand(us, user)
+    return _message(us, *kind, study_instance_uid, types=(what,))
 
 
 def deleted(us: Us, study_instance_uid: str, why: str) -> AuditMessage:
     """Files of a study were deleted; ``why`` is a sentence without patient data."""
-    return AuditMessage(
-        event=codes.STUDY_DELETED,
-        action=Action.DELETE,
-        at=us.clock(),
-        description=why,
-        participants=(us.taking_part(is_requestor=True),),
-        things=_of(us, study_instance_uid, {}),
-    )
+    people = (us.taking_part(is_requestor=True),)
+    return _message(us, codes.STUDY_DELETED, Action.DELETE, people, study_instance_uid, text=why)
 
 
 def purged(us: Us, user: str, study_instance_uid: str, why: str) -> AuditMessage:
     """A person has all that is kept of a study deleted; ``why`` is a sentence without patient data."""
-    return AuditMessage(
-        event=codes.STUDY_DELETED,
-        action=Action.DELETE,
-        at=us.clock(),
-        description=why,
-        participants=(Participant(user_id=user, is_requestor=True), us.taking_part(is_requestor=False)),
-        things=_of(us, study_instance_uid, {}),
-    )
+    people = _by_hand(us, user)
+    return _message(us, codes.STUDY_DELETED, Action.DELETE, people, study_instance_uid, text=why)
 
 
 def altered(us: Us, study_instance_uid: str, sop_instance_uid: str) -> AuditMessage:
@@ -231,7 +182,7 @@ def resumed(us: Us, lost: int, since: float) -> AuditMessage:
 def log_read(us: Us, user: str, uri: str) -> AuditMessage:
     """A person read the trail."""
     trail = Thing(kind="2", role="13", identifier=uri, identified_by=codes.URI, name="Security Audit Log")
-    people = (Participant(user_id=user, is_requestor=True), us.taking_part(is_requestor=False))
+    people = _by_hand(us, user)
     return AuditMessage(
         event=codes.AUDIT_LOG_USED, action=Action.READ, at=us.clock(), participants=people, things=(trail,)
     )
@@ -245,6 +196,31 @@ def _activity(us: Us, kind: codes.Code, gravity: Gravity) -> AuditMessage:
         gravity=gravity,
         types=(kind,),
         participants=(us.taking_part(is_requestor=False, role=codes.APPLICATION),),
+    )
+
+
+def _message(
+    us: Us,
+    event: codes.Code,
+    action: Action,
+    people: tuple[Participant, ...],
+    study_instance_uid: str,
+    counts: Counts = MappingProxyType({}),
+    *,
+    types: tuple[codes.Code, ...] = (),
+    gravity: Gravity = Gravity.SUCCESS,
+    text: str = "",
+) -> AuditMessage:
+    """What was done with a study."""
+    return AuditMessage(
+        event=event,
+        action=action,
+        at=us.clock(),
+        gravity=gravity,
+        types=types,
+        description=text,
+        participants=people,
+        things=_of(us, study_instance_uid, counts),
     )
 
 
@@ -276,6 +252,16 @@ def _alert(
 
 def _of(us: Us, study_instance_uid: str, counts: Counts) -> tuple[Thing, ...]:
     return study(study_instance_uid, counts), patient(us.patient_of(study_instance_uid))
+
+
+def _by_hand(us: Us, user: str) -> tuple[Participant, ...]:
+    return Participant(user_id=user, is_requestor=True), us.taking_part(is_requestor=False)
+
+
+def _caller(ae_title: str, address: str) -> Participant:
+    return Participant(
+        user_id=ae_title, is_requestor=True, ae_titles=(ae_title,), at=address, at_kind=AccessPoint.ADDRESS
+    )
 
 
 def _transfer_in(us: Us, ae_title: str, address: str, *, asked: bool = False) -> tuple[Participant, ...]:
