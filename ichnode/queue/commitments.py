@@ -10,6 +10,7 @@ from ichnode.domain.commitment import Named, Next, Report, what_follows
 from ichnode.domain.states import Closing, DeliveryState, RequestState, check_move
 from ichnode.queue.audit import Entity, note
 from ichnode.queue.database import Database, inserted_id
+from ichnode.queue.outbox import delivery_row
 from ichnode.queue.tables import ABILITIES, COMMITMENT_ITEMS, COMMITMENTS, DELIVERIES, JOBS, OUTPUTS, SERIES
 
 MOST_ASKS: Final = 4  # then it is an alarm; asking goes on
@@ -93,10 +94,10 @@ def unasked(db: Database, objects: Sequence[Owed], *, reason: str, now: float) -
     """The destination would not even be asked: its objects are asked for again later, and it counts as an attempt."""
     with db.write() as connection:
         for each in objects:
-            row = _delivery(connection, each.delivery_id)
+            row = delivery_row(connection, each.delivery_id)
             if row.state in HERE:
                 _set(connection, row.id, {"asks": row.asks + 1})
-                _ask_again(connection, _delivery(connection, row.id), reason, now)
+                _ask_again(connection, delivery_row(connection, row.id), reason, now)
 
 
 def postpone(db: Database, objects: Sequence[Owed], *, until: float) -> None:
@@ -250,10 +251,6 @@ def _owed(row: Row[Any]) -> Owed:
         named=Named(sop_class_uid=row.sop_class_uid, sop_instance_uid=row.sop_instance_uid),
         asks=row.asks,
     )
-
-
-def _delivery(connection: Connection, delivery_id: int) -> Row[Any]:
-    return connection.execute(select(DELIVERIES).where(DELIVERIES.c.id == delivery_id)).one()
 
 
 def _request(connection: Connection, request_id: int) -> Row[Any]:

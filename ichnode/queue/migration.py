@@ -44,7 +44,7 @@ def take_part(path: Path, engine: Engine, *, wait_s: float) -> IO[str]:
 
 def is_awaited(path: Path) -> bool:
     """Whether a process of a later version waits for all others to close the queue at ``path``. Raises OSError."""
-    with path.with_suffix(".awaited.lock").open("w") as awaited:
+    with path.with_suffix(".awaited.lock").open("a") as awaited:  # "w" would touch it at each look
         try:
             fcntl.flock(awaited, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
