@@ -69,12 +69,12 @@ def failure(error: BaseException) -> str:
 
 
 def trace(error: BaseException | None) -> str:
-    """Where an exception came from, without its message: that may quote a patient's header."""
+    """What an exception is and where it came from, without its message: that may quote a patient's header."""
     causes = []
     while error is not None:
         frames = traceback.extract_tb(error.__traceback__)
         way = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
-        causes.append(f"{type(error).__name__} at {way}")
+        causes.append(f"{failure(error)} at {way}")
         error = error.__cause__ or error.__context__
     return " caused by ".join(causes)
 

@@ -40,7 +40,7 @@ from ichnode.cli import (
 )
 from ichnode.cli.context import ERR, EXIT_MEANING, Exit, NothingFound, Options
 from ichnode.domain.errors import ConfigError, IchnodeError, Rejected, Retryable
-from ichnode.service import trace
+from ichnode.service import failure, trace
 
 EXIT_CODES = "; ".join(f"{code:d} {meaning}" for code, meaning in EXIT_MEANING.items())
 EPILOG = f"Exit codes: {EXIT_CODES}. Research only: not a medical device."
@@ -125,7 +125,7 @@ def main() -> None:
         sys.exit(_told(f"The system refused: {what}.", "`ichnode doctor` checks disk, folders and ports.", Exit.LATER))
     except SQLAlchemyError as error:
         hint = "`ichnode doctor` checks the state folder; a backed-up queue.sqlite can be put back."
-        sys.exit(_told(f"The queue cannot be used: {type(error).__name__}.", hint, Exit.LATER))
+        sys.exit(_told(f"The queue cannot be used: {failure(error)}.", hint, Exit.LATER))
     except Exception as error:  # noqa: BLE001 - the last word of the command line, where a traceback would stand
         hint = "Please report this line: it holds no data of a patient."
         sys.exit(_told(f"A defect of ichnode: {trace(error)}", hint, Exit.DEFECT))

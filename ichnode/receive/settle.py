@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from ichnode.domain.facts import InstanceFacts
 from ichnode.domain.states import Decision, Transfer
 from ichnode.queue.database import Database
@@ -67,7 +69,8 @@ def sweep(
     the PACS, where one is configured.
 
     A series or a study that breaks the sweep is left as it is and the others go on. It raises one alarm, not one a
-    sweep: ``told`` remembers which did. It and ``silence`` are the same in every sweep of a process.
+    sweep: ``told`` remembers which did. It and ``silence`` are the same in every sweep of a process. Raises the
+    database's errors: those are no fault of a series.
     """
     settled = decided = 0
     silence.begin_sweep()
@@ -76,6 +79,8 @@ def sweep(
         try:
             quiet_s = quiet[row.series_instance_uid] = _quiet_s(row, silence, now)
             settled += _look_at(db, row, settings, now, quiet_s, is_open(row.series_instance_uid), count)
+        except SQLAlchemyError:
+            raise
         except Exception as error:  # noqa: BLE001 - one bad series must not stop a node
             _tell(db, f"series {row.id} cannot be settled", error, told, now)
     for study in undecided(db):
@@ -86,6 +91,8 @@ def sweep(
                 [_quiet_s(row, silence, now) for row in new] + [quiet.get(uid, 0.0) for uid in study.receiving]
             )
             decided += _decide(db, study, settings, now, quiet_s, is_open)
+        except SQLAlchemyError:
+            raise
         except Exception as error:  # noqa: BLE001 - one bad series must not stop a node
             first = min((row.id for row in study.series), default=0)
             _tell(db, f"the study of series {first} cannot be decided", error, told, now)

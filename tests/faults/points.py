@@ -119,6 +119,11 @@ def _hold(owner: Any, name: str, nth: int) -> Patch:
     return patch
 
 
+def _short_pauses() -> None:
+    """No death: where a test breaks a service hundreds of times, the pauses after errors are short."""
+    ichnode.deliver.loop.ERROR_PAUSE_S = ichnode.work.loop.ERROR_PAUSE_S = 0.5
+
+
 def _is_inner_part(pdu: Any) -> bool:
     """Whether a PDU holds a part of a data set, and not its last. Source: PS3.8 E.2, message control header."""
     return isinstance(pdu, P_DATA_TF) and pdu.presentation_data_value_items[0].presentation_data_value[0] == 0
@@ -155,6 +160,7 @@ HOLDS = {  # no death: a moment that lasts until the test has looked
     "receive: an instance in hand": _hold(ichnode.receive.intake, "record", 3),
     "work: its child computes": lambda: None,  # WaitsForGo does it
     "work: an error quotes the header": lambda: None,  # QuotesTheHeader does it
+    "all: short pauses after errors": _short_pauses,
 }
 RUNTIMES = {
     "work: its child runs": KillsItsWorker,

@@ -71,7 +71,9 @@ def test_a_queue_that_is_no_database_is_said(ichnode, tmp_path):
     (tmp_path / "state/queue.sqlite").write_text("this is not a database")
     said = ichnode("status")
     assert said.code == Exit.LATER
-    assert said.err.startswith("ichnode: The queue cannot be used: DatabaseError.\n         `ichnode doctor`")
+    sentence, hint, *_ = said.err.splitlines()
+    assert sentence == "ichnode: The queue cannot be used: DatabaseError: file is not a database."
+    assert hint.startswith("         `ichnode doctor`")
 
 
 def test_a_file_without_permission_says_as_whom_to_run(ichnode, monkeypatch):
