@@ -7,13 +7,16 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
+from threading import Lock
 from typing import Any, Final
 
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from sqlalchemy.exc import SQLAlchemyError
 
 from ichnode.domain.commitment import PROCESSING_FAILURE, Named, Report, Request
 from ichnode.domain.errors import Rejected
+from ichnode.metered import ODD, Budget, read_elements
 from ichnode.queue import commitments
 from ichnode.queue.database import Database
 
@@ -30,9 +33,15 @@ FAILED: Final = 0x0110
 NO_SUCH_SOP_INSTANCE: Final = 0x0112
 NO_SUCH_EVENT: Final = 0x0113
 INVALID_ARGUMENT: Final = 0x0115
+RESOURCE_LIMITATION: Final = 0x0213
+
+# In the order of preference. No deflated one: what is to be inflated can become anything.
+TRANSFER_SYNTAXES: Final = [str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian)]
 
 MOST_OBJECTS: Final = 20_000  # of one request: a study of that size is none
 LARGEST_BYTES: Final = 4 * 2**20  # of one message: MOST_OBJECTS come to three million
+REACHES: Final = 12 * MOST_OBJECTS  # that reading them takes, with their items and delimiters
+ONE_AT_A_TIME: Final = Lock()  # the worst that REACHES lets through takes 170 MB, for as long as it is read
 VALID_UID: Final = re.compile(r"[0-9]+(\.[0-9]+)+")
 LONGEST_UID: Final = 64
 
@@ -50,6 +59,32 @@ def check_size(encoded: BytesIO | None) -> None:
     size = 0 if encoded is None else encoded.getbuffer().nbytes
     if size > LARGEST_BYTES:
         raise Rejected(f"it has {size} bytes, {LARGEST_BYTES} are the most")
+
+
+def decoded(encoded: BytesIO | None, transfer_syntax: str) -> Dataset:
+    """An Action or Event Information. Raises Rejected for what is none, with a reason fit for a log."""
+    check_size(encoded)
+    if encoded is None or transfer_syntax not in TRANSFER_SYNTAXES:
+        raise Rejected("it has no data set in a transfer syntax that was offered")
+    encoded.seek(0)
+    is_implicit = transfer_syntax == ImplicitVRLittleEndian
+    try:
+        elements = read_elements(encoded, is_implicit=is_implicit, budget=Budget(REACHES))
+    except (*ODD, OSError) as error:
+        raise Rejected("its data set cannot be read") from error
+    return Dataset({element.tag: element for element in elements})
+
+
+def request_in(encoded: BytesIO | None, transfer_syntax: str) -> Request:
+    """The request that came. Raises Rejected, as ``decoded`` and ``read_request``."""
+    with ONE_AT_A_TIME:
+        return read_request(decoded(encoded, transfer_syntax))
+
+
+def report_in(encoded: BytesIO | None, transfer_syntax: str) -> Report:
+    """The report that came. Raises Rejected, as ``decoded`` and ``read_report``."""
+    with ONE_AT_A_TIME:
+        return read_report(decoded(encoded, transfer_syntax))
 
 
 def read_request(data: Dataset) -> Request:
@@ -88,11 +123,13 @@ def read_report(data: Dataset) -> Report:
     return Report(transaction_uid=_uid(data, "TransactionUID"), committed=committed, failed=tuple(failed))
 
 
-def answer_report(event: Any, *, db: Database, ae_title: str, clock: Callable[[], float]) -> tuple[int, None]:
+def answer_report(
+    event: Any, *, db: Database, ae_title: str, clock: Callable[[], float], tell: Callable[[str], None] = log.warning
+) -> tuple[int, None]:
     """Takes an N-EVENT-REPORT of the peer ``ae_title`` in; the status of its answer. Never raises.
 
     What is written down is answered with success; what cannot be now (the database) with a failure, so that the peer
-    may send it again.
+    may send it again. ``tell`` is told what is not believed; nothing of that is kept.
     """
     request = event.request
     if str(request.AffectedSOPInstanceUID) != PUSH_MODEL_INSTANCE:
@@ -100,8 +137,8 @@ def answer_report(event: Any, *, db: Database, ae_title: str, clock: Callable[[]
     if request.EventTypeID not in (ALL_COMMITTED, SOME_FAILED):
         return NO_SUCH_EVENT, None
     try:
-        check_size(event.request.EventInformation)
-        believed = commitments.take_report(db, read_report(event.event_information), ae_title=ae_title, now=clock())
+        report = report_in(request.EventInformation, str(event.context.transfer_syntax))
+        believed = commitments.take_report(db, report, ae_title=ae_title, now=clock())
     except Rejected as error:
         log.warning("a commitment report from %s: %s", ae_title, error, extra={"action": "report"})
         return INVALID_ARGUMENT, None
@@ -112,8 +149,11 @@ def answer_report(event: Any, *, db: Database, ae_title: str, clock: Callable[[]
         # Whatever pydicom makes of bytes from outside; its message may quote them.
         log.error("a commitment report was not understood: %s", type(error).__name__, extra={"action": "report"})  # noqa: TRY400
         return FAILED, None
-    log.info("a commitment report from %s: %s", ae_title, "taken" if believed else "not asked for")
-    return (SUCCESS if believed else INVALID_ARGUMENT), None
+    if not believed:
+        tell("a commitment report of a transaction that was not asked of it")
+        return INVALID_ARGUMENT, None
+    log.info("a commitment report from %s: taken", ae_title)
+    return SUCCESS, None
 
 
 def _item(named: Named) -> Dataset:

@@ -36,14 +36,14 @@ class Authority:
         """Its own certificate."""
         return self.folder / "ca.pem"
 
-    def issue(self, *, names: str = "IP:127.0.0.1", days: int = 90) -> TlsFiles:
+    def issue(self, *, names: str = "IP:127.0.0.1", days: int = 90, common_name: str = "") -> TlsFiles:
         """A certificate made out to ``names`` (as openssl writes subjectAltName), its key, and the CA."""
         self._count += 1
         stem = f"issued-{self._count}"
         key, request, certificate = (self.folder / f"{stem}.{end}" for end in ("key", "csr", "pem"))
         extensions = self.folder / f"{stem}.ext"
         extensions.write_text(f"subjectAltName={names}\nextendedKeyUsage=serverAuth,clientAuth\n")
-        _openssl(self.folder, *NEW_KEY, "-subj", f"/CN={stem}", "-keyout", key, "-out", request)
+        _openssl(self.folder, *NEW_KEY, "-subj", f"/CN={common_name or stem}", "-keyout", key, "-out", request)
         key.chmod(0o600)
         _openssl(
             self.folder, *["x509", "-req", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"],

@@ -14,6 +14,7 @@ from ichnode.config.config import Config
 from ichnode.deliver.association import Timeouts
 from ichnode.deliver.pull import series_counts
 from ichnode.queue.database import Database
+from ichnode.queue.promises import forget_old
 from ichnode.receive.intake import adopt
 from ichnode.receive.pacs import Ask, PacsCounts
 from ichnode.receive.scp import Receiver
@@ -56,6 +57,7 @@ def run_receive(config: Config, stop: Event, *, ready: Callable[[str], None], al
             "interval",
             seconds=config.schedule.sweep_s,
         )
+        scheduler.add_job(receiver.catch_up, "interval", seconds=config.schedule.sweep_s)
         scheduler.add_job(lambda: _retention(config, store, db, trail), "interval", seconds=config.schedule.retention_s)
         scheduler.add_job(lambda: _reconcile(store, db, min_age_s=3600), "cron", hour=hour, minute=minute)
         scheduler.add_job(receiver.refusals.report, "interval", seconds=HOUR_S)
@@ -89,6 +91,7 @@ def _retention(config: Config, store: Store, db: Database, trail: Trail) -> None
         trail.write(events.deleted, study_of_series(db, series), why)
 
     enforce(store, db, limits, now=time.time(), deleted=deleted)
+    forget_old(db, now=time.time())
 
 
 def _reconcile(store: Store, db: Database, *, min_age_s: float) -> None:

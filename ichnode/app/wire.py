@@ -139,6 +139,7 @@ def _allowed(peer: PeerSection) -> AllowedPeer:
         network=str(peer.network),
         may=frozenset(peer.may),
         tls_required=peer.tls == "required",
+        tls_names=peer.tls_names,
         max_associations=peer.max_associations,
         max_per_minute=peer.max_per_minute,
         max_instance_bytes=None if peer.max_instance_mb is None else peer.max_instance_mb * MIB,

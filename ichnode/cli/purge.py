@@ -16,8 +16,8 @@ from ichnode.app.wire import store_of
 from ichnode.cli.context import OUT, AsJson, Exit, NothingFound, options, print_json, queue
 from ichnode.config.config import Config
 from ichnode.domain.errors import Retryable
+from ichnode.metered import ODD
 from ichnode.queue.purge import Stored
-from ichnode.receive.header import ODD
 from ichnode.store.purge import look
 from ichnode.store.purge import purge as delete_all
 from ichnode.trail import events

@@ -96,10 +96,12 @@ def _contradictions_of_tls(config: Config) -> Iterator[tuple[list[Any], str]]:
             yield where, "needs tls.ca, which says whose certificates callers may show; or tls.mutual = false"
         if config.receive.tls_port == config.receive.port:
             yield where, "is the port for plain text: each needs its own"
-    else:
-        for index, peer in enumerate(config.receive.peer):
-            if peer.tls == "required":
-                yield ["receive", "peer", index, "tls"], "there is no receive.tls_port on which it could call"
+    for index, peer in enumerate(config.receive.peer):
+        for key, is_set in (("tls", peer.tls == "required"), ("tls_names", bool(peer.tls_names))):
+            if is_set and config.receive.tls_port is None:
+                yield ["receive", "peer", index, key], "there is no receive.tls_port on which it could call"
+        if peer.tls_names and not tls.mutual:
+            yield ["receive", "peer", index, "tls_names"], "needs tls.mutual = true: else no caller shows a certificate"
     for section in ("destination", "pacs", "modality"):
         for index, remote in enumerate(getattr(config, section)):
             if remote.tls and tls.ca is None:

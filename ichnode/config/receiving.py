@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from ichnode.config.values import AETitle, Network, Pattern, Port, Seconds, Section, Uid
+from ichnode.config.values import AETitle, DnsName, Network, Pattern, Port, Seconds, Section, Uid
 from ichnode.receive.allow import Right
 
 
@@ -19,9 +19,14 @@ class AllowedPeer(Section):
         tuple(Right), description="What it may ask for. `commitment` is also what a PACS needs that reports to us."
     )
     tls: Literal["optional", "required"] = Field("optional", description="`required`: it is let in over TLS alone.")
+    tls_names: tuple[DnsName, ...] = Field(
+        (), description="It is let in only over TLS, with a certificate made out to one of these names."
+    )
     max_associations: int | None = Field(None, ge=1, description="At once from each address; more are rejected.")
     max_per_minute: int | None = Field(
-        None, ge=1, description="Images a minute from each address; a faster sender is slowed, then gets 0xA700."
+        None,
+        ge=1,
+        description="Images and commitment requests a minute from each address; more are slowed, then refused.",
     )
     max_instance_mb: int | None = Field(None, ge=1, description="Instead of `receive.max_instance_mb`.")
 

@@ -19,6 +19,7 @@ Seconds = Annotated[float, Field(gt=0)]
 Days = Annotated[float, Field(gt=0)]
 Pattern = Annotated[str, Field(min_length=1)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+DnsName = Annotated[str, Field(min_length=1, max_length=253)]
 Uid = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)+$", max_length=64)]
 OneLine = Annotated[
     str, Field(min_length=1, max_length=64, pattern=r"^[ -\[\]-~]*$")

@@ -13,7 +13,7 @@ from pydicom.uid import UID
 from pynetdicom import build_context, evt
 from pynetdicom.association import Association
 
-from ichnode.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, REQUEST_COMMITMENT, request_data
+from ichnode.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, REQUEST_COMMITMENT, TRANSFER_SYNTAXES, request_data
 from ichnode.deliver.association import Timeouts, Unreachable, associate, lost
 from ichnode.deliver.classify import NO_SUCH_SOP_CLASS, SOP_CLASS_NOT_SUPPORTED, SUCCESS, UNRECOGNISED_OPERATION
 from ichnode.domain.commitment import Request
@@ -63,7 +63,9 @@ def ask(
     handlers = [(evt.EVT_N_EVENT_REPORT, hooks.on_report)]
     try:
         # No role is proposed: by default we are the SCU, to whom the SCP may report on this very association.
-        with associate(peer, [build_context(PUSH_MODEL)], timeouts, handlers=handlers) as association:
+        with associate(
+            peer, [build_context(PUSH_MODEL, TRANSFER_SYNTAXES)], timeouts, handlers=handlers
+        ) as association:
             if not association.accepted_contexts:
                 return Answered(outcome=Asked.UNSUPPORTED, reason=_rejected(association.rejected_contexts))
             if not take(association):

@@ -12,7 +12,7 @@ from typing import Final
 from pydicom.uid import UID
 from pynetdicom import build_context, build_role
 
-from ichnode.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, report_data
+from ichnode.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, TRANSFER_SYNTAXES, report_data
 from ichnode.deliver.association import Timeouts, Unreachable, associate, lost
 from ichnode.deliver.backoff import Backoff
 from ichnode.deliver.classify import SUCCESS
@@ -53,7 +53,9 @@ def tell(peer: Peer, report: Report, timeouts: Timeouts) -> str:
     event_type, data = report_data(report)
     role = build_role(PUSH_MODEL, scp_role=True)  # we call, and are the SCP all the same: PS3.7 D.3.3.4
     try:
-        with associate(peer, [build_context(PUSH_MODEL)], timeouts, negotiation=[role]) as association:
+        with associate(
+            peer, [build_context(PUSH_MODEL, TRANSFER_SYNTAXES)], timeouts, negotiation=[role]
+        ) as association:
             if not association.accepted_contexts:
                 return f"{peer.name} takes no storage commitment reports"
             if not take(association):

@@ -140,12 +140,13 @@ def take_report(db: Database, report: Report, *, ae_title: str, now: float) -> b
 
     False, and nothing is believed, when no request of this transaction was sent to ``ae_title``.
     """
+    mine = COMMITMENTS.c.transaction_uid == report.transaction_uid, COMMITMENTS.c.ae_title == ae_title
+    with db.read() as connection:  # whoever sends what nobody asked for shall not keep writers waiting
+        if connection.execute(select(COMMITMENTS.c.id).where(*mine)).first() is None:
+            return False
     with db.write() as connection:
-        query = select(COMMITMENTS).where(COMMITMENTS.c.transaction_uid == report.transaction_uid)
-        request = connection.execute(query).first()
-        if request is None or request.ae_title != ae_title:
-            text = f"a commitment report from {ae_title} of a transaction that was not asked of it: not believed"
-            note(connection, Entity.NODE, 0, now=now, text=text)
+        request = connection.execute(select(COMMITMENTS).where(*mine)).first()
+        if request is None:
             return False
         outcomes = {each.sop_instance_uid: None for each in report.committed} | {
             each.sop_instance_uid: reason for each, reason in report.failed

@@ -32,7 +32,8 @@ def right_of(abstract_syntax: str) -> Right:
 class AllowedPeer:
     """Who may call: an AE title and a network (CIDR or one address). Anyone has to be written out as ``*``.
 
-    ``may``: what it may ask. ``tls_required``: it is let in over TLS alone. ``max_associations`` at once and
+    ``may``: what it may ask. ``tls_required``: it is let in over TLS alone. ``tls_names``: and only with a verified
+    certificate that is made out to one of these; none: with any that is verified. ``max_associations`` at once and
     ``max_per_minute`` instances, of each address; ``max_instance_bytes`` of one instance; None: no limit of its own.
 
     Raises ConfigError for an empty title or for a network that is none.
@@ -42,6 +43,7 @@ class AllowedPeer:
     network: str
     may: frozenset[Right] = EVERYTHING
     tls_required: bool = False
+    tls_names: tuple[str, ...] = ()
     max_associations: int | None = None
     max_per_minute: int | None = None
     max_instance_bytes: int | None = None

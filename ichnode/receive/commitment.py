@@ -31,15 +31,16 @@ from ichnode.commitment import (
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
     REQUEST_COMMITMENT,
+    RESOURCE_LIMITATION,
     SUCCESS,
     answer_report,
-    check_size,
-    read_request,
     report_data,
+    request_in,
 )
 from ichnode.domain.errors import Rejected
 from ichnode.queue.database import Database
 from ichnode.queue.promises import Promised, not_reported, promise, promise_of, reported
+from ichnode.receive.refusals import Refusals
 from ichnode.store.keeping import judge
 from ichnode.store.layout import Store
 from ichnode.turn import take
@@ -68,12 +69,22 @@ class _Desk:
 
 class CommitmentScp:
     """Takes requests and reports in. ``reported_later``: AE titles to whom the deliverer reports over an association
-    of its own; any other is reported to over the association on which it asked."""
+    of its own; any other is reported to over the association on which it asked. ``in_turn`` waits until it is an
+    association's turn; False when it asks too often. Below ``floor_bytes`` of free space no request is taken."""
 
     def __init__(
-        self, *, db: Database, store: Store, clock: Callable[[], float], reported_later: frozenset[str]
+        self,
+        *,
+        db: Database,
+        store: Store,
+        clock: Callable[[], float],
+        reported_later: frozenset[str],
+        floor_bytes: int,
+        in_turn: Callable[[Association], bool],
+        refusals: Refusals,
     ) -> None:
         self._db, self._store, self._clock, self._reported_later = db, store, clock, reported_later
+        self._floor_bytes, self._in_turn, self._refusals = floor_bytes, in_turn, refusals
         self._desks: WeakKeyDictionary[Association, _Desk] = WeakKeyDictionary()
 
     @property
@@ -97,7 +108,13 @@ class CommitmentScp:
 
     def on_report(self, event: Event) -> tuple[int, None]:
         """Answers an N-EVENT-REPORT. Never raises."""
-        return answer_report(event, db=self._db, ae_title=_caller(event), clock=self._clock)
+        return answer_report(
+            event,
+            db=self._db,
+            ae_title=_caller(event),
+            clock=self._clock,
+            tell=lambda why: self._refusals.note(_who(event), why),
+        )
 
     def on_action(self, event: Event) -> tuple[int, None]:
         """Answers an N-ACTION: success once the request is durable. Never raises."""
@@ -107,8 +124,11 @@ class CommitmentScp:
             return NO_SUCH_ACTION, None
         caller = _caller(event)
         try:
-            check_size(event.request.ActionInformation)
-            request = read_request(event.action_information)
+            why = self._why_not_now(event)
+            if why:
+                self._refusals.note(_who(event), why)
+                return RESOURCE_LIMITATION, None
+            request = request_in(event.request.ActionInformation, str(event.context.transfer_syntax))
             address = event.assoc.requestor.address
             promised = promise(self._db, request, calling_ae=caller, address=address, now=self._clock())
         except Rejected as error:
@@ -127,6 +147,12 @@ class CommitmentScp:
         if caller not in self._reported_later:
             self._desk(event.assoc, caller).asked.put(request.transaction_uid)
         return SUCCESS, None
+
+    def _why_not_now(self, event: Event) -> str:
+        """Why no request is taken at this moment; empty where one is. Raises OSError."""
+        if self._store.free_bytes() < self._floor_bytes:
+            return "no request for storage commitment while the disk is below its floor"
+        return "" if self._in_turn(event.assoc) else "more requests for storage commitment a minute than it may"
 
     def _desk(self, association: Association, caller: str) -> _Desk:
         desk = self._desks.get(association)
@@ -219,3 +245,7 @@ def _answer(association: Association, desk: _Desk, message_id: int) -> int | Non
 
 def _caller(event: Event) -> str:
     return str(event.assoc.requestor.ae_title.strip())
+
+
+def _who(event: Event) -> str:
+    return f"{_caller(event)} at {event.assoc.requestor.address}"

@@ -9,8 +9,9 @@ from ssl import SSLSocket
 from typing import Any, Final
 
 from ichnode.receive.allow import AllowedPeer, peer_for, right_of
-from ichnode.receive.limits import Inflow, Rate
+from ichnode.receive.limits import CANCEL, RESPONSE, Inflow, Rate
 from ichnode.receive.refusals import Refusals
+from ichnode.tls.certificates import names_of
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +89,9 @@ class Gate:
         peer = peer_for(self._allow, title, address)
         if peer is None:
             return self._refused(title, address, REJECT_CALLING_AE, STRANGER)
-        if peer.tls_required and not isinstance(association.dul.socket.socket, SSLSocket):
-            return self._refused(title, address, REJECT_CALLING_AE, "it must use TLS")
+        why = _want_of_tls(peer, association.dul.socket.socket)
+        if why:
+            return self._refused(title, address, REJECT_CALLING_AE, why)
         admitted = _Admitted(peer=peer, title=title, address=address)
         for ended in [a for a in list(self._open) if not a.is_alive()]:
             self.ends(ended)
@@ -126,9 +128,20 @@ class Gate:
             return 0.0
         return self._rate.wait_s(admitted.caller, admitted.peer.max_per_minute, most_s=most_s)
 
-    def answered(self, association: Any) -> None:
-        """One message of the association is done with."""
-        self._inflow.answered(association)
+    def came(self, association: Any, message: Any) -> None:
+        """A message is there as a whole. Only requests are waited for to be answered."""
+        command = message.command_set
+        if command.CommandField & RESPONSE or command.CommandField == CANCEL:
+            return
+        size = sum(part.getbuffer().nbytes for part in (message.encoded_command_set, message.data_set))
+        self._inflow.came(association, command.CommandField, command.get("MessageID", 0), size)
+
+    def answered(self, association: Any, message: Any) -> None:
+        """A message of ours goes out; if it is an answer, one request of the association is done with."""
+        command = message.command_set
+        if command.CommandField & RESPONSE:
+            asked = command.CommandField & ~RESPONSE, command.MessageIDBeingRespondedTo
+            self._inflow.answered(association, *asked)
 
     def ends(self, association: Any) -> None:
         """The association is over."""
@@ -149,3 +162,14 @@ class Gate:
         asked = {right_of(str(c.abstract_syntax)) for c in wanted if str(c.abstract_syntax) in known}
         for right in sorted(asked - may):
             self._refusals.note(admitted.who, f"it has no right to {right}")
+
+
+def _want_of_tls(peer: AllowedPeer, connection: Any) -> str:
+    """Why a connection is not the one that a peer must call over; empty where it is."""
+    if not isinstance(connection, SSLSocket):
+        return "it must use TLS" if peer.tls_required or peer.tls_names else ""
+    if not peer.tls_names:
+        return ""
+    shown = names_of(connection.getpeercert() or {})
+    wanted = {name.lower().rstrip(".") for name in peer.tls_names}
+    return "" if shown & wanted else "its certificate is made out to another name"

@@ -3,25 +3,18 @@
 import hashlib
 import math
 import re
-import struct
 from collections.abc import Sequence
 from typing import Any, Final
 
 from pydicom.charset import python_encoding
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException
 from pydicom.tag import Tag
 
 from ichnode.domain.facts import InstanceFacts, Vector3, Vector6
 from ichnode.domain.person import name_groups
+from ichnode.metered import ODD
 from ichnode.receive.moment import moment, moment_of_datetime
-
-# What pydicom raises over odd bytes; its BytesLengthException is no ValueError.
-ODD: Final = (
-    ValueError, TypeError, LookupError, AttributeError, NotImplementedError, EOFError, ArithmeticError,
-    BytesLengthException, RecursionError, struct.error,
-)  # fmt: skip
 
 LOSSY_SYNTAXES: Final = frozenset(
     {
@@ -169,6 +162,8 @@ def _plain(decoded: str) -> str:
 def _items(ds: Dataset, keyword: str) -> list[Dataset]:
     try:
         value = ds[keyword].value
+        if isinstance(value, bytes):
+            return []
         return [item for item in value if isinstance(item, Dataset)]
     except (*ODD, OSError):  # OSError is pydicom's word for a damaged item; nothing is read from a disk here
         return []

@@ -8,6 +8,11 @@ from typing import Any, Final
 MOST_CALLERS: Final = 1000
 LAST_FRAGMENT: Final = 0b10  # of the message control header, PS3.8 E.2
 COMMAND: Final = 0b01
+RESPONSE: Final = 0x8000  # of the command field, PS3.7 E.1
+CANCEL: Final = 0x0FFF
+
+MOST_COMMAND_BYTES: Final = 2**16  # a command set has at most some twenty elements, PS3.7 E.1
+MOST_UNANSWERED: Final = 100  # one is allowed, PS3.7 D.3.3.3; each that waits costs a message, a report also a thread
 
 
 class Rate:
@@ -37,12 +42,13 @@ class Rate:
 @dataclass(slots=True)
 class _Inbox:
     limit_bytes: int
-    whole: list[int] = field(default_factory=list)  # sizes of messages that are received and not yet answered
-    growing: int = 0
+    whole: list[tuple[int, int, int]] = field(default_factory=list)  # (command field, message ID, bytes) unanswered
+    growing: int = 0  # of the message that is coming, and of what nobody will answer
+    command: int = 0
 
     @property
     def held(self) -> int:
-        return sum(self.whole) + self.growing
+        return sum(size for *_, size in self.whole) + self.growing
 
 
 class Inflow:
@@ -69,22 +75,37 @@ class Inflow:
             if inbox is None:
                 return ""
             for fragment in fragments:
-                inbox.growing += len(fragment)
-                if fragment[:1] and fragment[0] & LAST_FRAGMENT and not fragment[0] & COMMAND:
-                    inbox.whole.append(inbox.growing)
-                    inbox.growing = 0
+                inbox.growing += max(0, len(fragment) - 1)
+                if fragment[:1] and fragment[0] & COMMAND:
+                    inbox.command += len(fragment)
+                    if inbox.command > MOST_COMMAND_BYTES:
+                        return f"a command set of more than {MOST_COMMAND_BYTES} bytes"
+                    if fragment[0] & LAST_FRAGMENT:
+                        inbox.command = 0
             if inbox.held > inbox.limit_bytes:
                 return f"an instance of more than {inbox.limit_bytes} bytes"
+            if len(inbox.whole) > MOST_UNANSWERED:
+                return f"more than {MOST_UNANSWERED} messages at once"
             if sum(other.held for other in self._inboxes.values()) > self._most:
                 return f"more than {self._most} bytes at once from all peers"
             return ""
 
-    def answered(self, association: Any) -> None:
-        """The oldest message is done with."""
+    def came(self, association: Any, command_field: int, message_id: int, size_bytes: int) -> None:
+        """A request is there as a whole: its command set and data set have ``size_bytes``. Not to be told of what is
+        no request: its bytes count as held until the association ends."""
         with self._lock:
             inbox = self._inboxes.get(association)
-            if inbox is not None and inbox.whole:
-                inbox.whole.pop(0)
+            if inbox is not None:
+                inbox.whole.append((command_field, message_id, size_bytes))
+                inbox.growing = max(0, inbox.growing - size_bytes)
+
+    def answered(self, association: Any, command_field: int, message_id: int) -> None:
+        """The first request of this command field and message ID is done with."""
+        with self._lock:
+            inbox = self._inboxes.get(association)
+            done = [each for each in inbox.whole if each[:2] == (command_field, message_id)] if inbox else []
+            if inbox is not None and done:
+                inbox.whole.remove(done[0])
 
     def ends(self, association: Any) -> None:
         """Nothing of the association is held any more."""

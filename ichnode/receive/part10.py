@@ -3,13 +3,12 @@
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filereader import data_element_generator
 from pydicom.filewriter import write_file_meta_info
 from pydicom.tag import BaseTag
 from pydicom.uid import (
@@ -20,7 +19,8 @@ from pydicom.uid import (
 )
 
 from ichnode.domain.errors import Rejected
-from ichnode.receive.header import ODD, text
+from ichnode.metered import ODD, Budget, read_elements
+from ichnode.receive.header import text
 from ichnode.store.files import Buffer, sha256_of
 
 PREAMBLE: Final = b"\0" * 128 + b"DICM"
@@ -28,6 +28,10 @@ PIXEL_GROUP: Final = 0x7FE00000
 META_GROUP: Final = 0x0002
 UNDEFINED_LENGTH: Final = 0xFFFFFFFF
 LARGEST_HEADER_BYTES: Final = 64 << 20  # of a deflated data set: a small file cannot inflate to fill the memory
+# What a header may cost, so that no small message fills the memory when it is read. A CT slice takes some hundreds of
+# reaches; an image of many frames some hundreds a frame, and brings pixels of far more than 500 bytes for each.
+REACHES: Final = 100_000
+BYTES_A_REACH: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +70,12 @@ def read_header(data_set: BinaryIO, transfer_syntax_uid: str) -> Dataset:
 
     Raises Rejected for bytes that are not a data set in this transfer syntax, or end within the header.
     """
+    budget = _budget(data_set.seek(0, SEEK_END))
     data_set.seek(0)
     if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
         data_set = _inflated(data_set)
-    return _read(data_set, is_implicit=transfer_syntax_uid == ImplicitVRLittleEndian, stop_when=_at_pixel_data)
+    is_implicit = transfer_syntax_uid == ImplicitVRLittleEndian
+    return _read(data_set, is_implicit=is_implicit, budget=budget, stop_when=_at_pixel_data)
 
 
 def split_file(path: Path) -> tuple[FileMetaDataset, BytesIO]:
@@ -78,7 +84,7 @@ def split_file(path: Path) -> tuple[FileMetaDataset, BytesIO]:
     if content.read(len(PREAMBLE))[128:] != b"DICM":
         raise Rejected("The file is not a DICOM file.")
     # Read up to the first other group, not by the group length: files that were edited by hand state a wrong one.
-    meta = FileMetaDataset(_read(content, is_implicit=False, stop_when=_after_meta))
+    meta = FileMetaDataset(_read(content, is_implicit=False, budget=_budget(0), stop_when=_after_meta))
     if not text(meta, "TransferSyntaxUID"):
         raise Rejected("The file's meta information does not state a transfer syntax.")
     return meta, BytesIO(content.read())
@@ -110,11 +116,16 @@ def _inflated(data_set: BinaryIO) -> BinaryIO:
     return BytesIO(plain)
 
 
-def _read(source: BinaryIO, *, is_implicit: bool, stop_when: Callable[[BaseTag, str | None, int], bool]) -> Dataset:
+def _budget(size_bytes: int) -> Budget:
+    return Budget(REACHES + size_bytes // BYTES_A_REACH)
+
+
+def _read(
+    source: BinaryIO, *, is_implicit: bool, budget: Budget, stop_when: Callable[[BaseTag, str | None, int], bool]
+) -> Dataset:
     try:
-        # Not read_dataset: it mends a cut-off or mislabelled data set with a warning, and answers as if it were whole.
-        elements = list(data_element_generator(source, is_implicit, True, stop_when=stop_when))
-    except (*ODD, OSError, OverflowError, RecursionError) as error:  # OSError: pydicom's word for a damaged item
+        elements = read_elements(source, is_implicit=is_implicit, budget=budget, stop_when=stop_when)
+    except (*ODD, OSError) as error:
         raise Rejected("The data set cannot be read in its transfer syntax.") from error
     if any(_is_cut_off(element) for element in elements):
         raise Rejected("The data set ends in the middle of its header.")

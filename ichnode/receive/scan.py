@@ -10,8 +10,9 @@ from pydicom.errors import InvalidDicomError
 
 from ichnode.domain.facts import InstanceFacts
 from ichnode.domain.states import Decision
+from ichnode.metered import ODD
 from ichnode.receive.complete import missing_slices
-from ichnode.receive.header import ODD, facts_of, text
+from ichnode.receive.header import facts_of, text
 from ichnode.receive.rules import Rule
 from ichnode.receive.select import Preference, decide_study
 from ichnode.receive.series_facts import SeriesFacts, series_facts

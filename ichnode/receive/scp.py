@@ -3,28 +3,28 @@
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pynetdicom import AE, evt
+from pynetdicom.dimse_messages import C_STORE_RSP
 from pynetdicom.events import Event
 from sqlalchemy.exc import SQLAlchemyError
 
-from ichnode.domain.states import Transfer
 from ichnode.queue.database import Database
 from ichnode.queue.intake import remark
-from ichnode.queue.series import cut_open_transfers, mark_transfer
+from ichnode.queue.series import cut_open_transfers
 from ichnode.receive.commitment import CommitmentScp
 from ichnode.receive.gate import STRANGER, Gate
 from ichnode.receive.intake import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Arrival, Outcome, Taken, take
 from ichnode.receive.listen import Listener, listen
+from ichnode.receive.marks import Marks
 from ichnode.receive.reception import Reception
 from ichnode.receive.refusals import Refusals
 from ichnode.receive.settings import ScpSettings, application_entity
+from ichnode.receive.tally import Tally
 from ichnode.receive.transfers import Transfers
-from ichnode.service import trace
+from ichnode.service import failure, trace
 from ichnode.store.layout import Store
 from ichnode.tls.contexts import ServerContext
 from ichnode.trail.trail import OFF, Trail
@@ -33,12 +33,6 @@ log = logging.getLogger(__name__)
 
 REJECT_CONGESTION: Final = (2, 3, 1)  # PS3.8 table 9-21: transient, presentation, temporary congestion
 LONGEST_WAIT_S: Final = 20.0  # a sender over its rate is slowed down; most give up on an answer after 30 s
-
-
-@dataclass(slots=True)
-class _Tally:
-    counts: Counter[str] = field(default_factory=Counter)
-    why: Counter[str] = field(default_factory=Counter)
 
 
 def arrival_of(event: Event, *, calling_ae: str) -> Arrival:
@@ -69,9 +63,9 @@ class Receiver:
         self.transfers = Transfers(is_alive=lambda association: association.is_alive())
         self._settings, self._db, self._store, self._clock = settings, db, store, clock
         self._trail = trail
-        self._commitment = CommitmentScp(db=db, store=store, clock=clock, reported_later=settings.reported_later)
+        self._marks = Marks(db)
         self._receptions: dict[Any, Reception] = {}
-        self._tallies: dict[Any, _Tally] = {}
+        self._tallies: dict[Any, Tally] = {}
         self._in_hand: set[Any] = set()
         self._idle = threading.Condition()
         self._stopping = False
@@ -85,6 +79,15 @@ class Receiver:
             max_associations=settings.maximum_associations,
             max_instance_bytes=settings.maximum_instance_bytes,
             max_bytes_in_memory=settings.maximum_bytes_in_memory,
+        )
+        self._commitment = CommitmentScp(
+            db=db,
+            store=store,
+            clock=clock,
+            reported_later=settings.reported_later,
+            floor_bytes=settings.floor_bytes,
+            in_turn=self._in_turn,
+            refusals=self.refusals,
         )
         entity, tls = application_entity(settings), settings.tls
         context = ServerContext(tls.files, mutual=tls.mutual, tell=self._alarm) if tls else None
@@ -105,6 +108,10 @@ class Receiver:
     def is_listening(self) -> bool:
         """Whether it still takes associations."""
         return not self._stopping
+
+    def catch_up(self) -> None:
+        """Writes down the ends of transfers that the queue could not take when they came. To be called by and by."""
+        self._marks.catch_up()
 
     def stop(self, *, grace_s: float = 10) -> None:
         """Refuses what is new, lets each instance in hand be finished and answered, then closes everything."""
@@ -165,7 +172,8 @@ class Receiver:
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_PDU_RECV, self._on_pdu),
             (evt.EVT_CONN_CLOSE, lambda event: self.transfers.breaks(event.assoc)),
-            (evt.EVT_DIMSE_SENT, self._on_answered),
+            (evt.EVT_DIMSE_RECV, self._on_message),
+            (evt.EVT_DIMSE_SENT, self._on_sent),
             (evt.EVT_RELEASED, self._on_released),
             (evt.EVT_ABORTED, self._on_aborted),
             *self._commitment.handlers,
@@ -212,46 +220,47 @@ class Receiver:
         try:
             taken = self._in_time(event)
         except (OSError, SQLAlchemyError) as error:
-            log.error("an instance could not be kept: %s", type(error).__name__, extra={"action": "store"})  # noqa: TRY400
+            log.error("an instance could not be kept: %s", failure(error), extra={"action": "store"})  # noqa: TRY400
             taken = Taken(status=OUT_OF_RESOURCES, outcome=Outcome.REFUSED, why="the disk or the database failed")
         except Exception as error:  # noqa: BLE001
             where = trace(error)  # not its message, which might quote patient data
             log.error("an instance was not understood: %s", where, extra={"action": "store"})  # noqa: TRY400
             taken = Taken(status=CANNOT_UNDERSTAND, outcome=Outcome.REFUSED, why="an unexpected error")
-        tally = self._tallies.setdefault(event.assoc, _Tally())
-        tally.counts[taken.outcome] += 1
-        if taken.why:
-            tally.why[taken.why] += 1
+        self._tallies.setdefault(event.assoc, Tally()).notes(taken)
         return taken.status
 
     def _in_time(self, event: Event) -> Taken:
         """Takes an instance when it is its turn. Out of turn for too long is "out of resources", which is transient."""
-        wait_s = self._gate.wait_s(event.assoc, most_s=LONGEST_WAIT_S)
-        if wait_s > LONGEST_WAIT_S:
+        if not self._in_turn(event.assoc):
             return Taken(status=OUT_OF_RESOURCES, outcome=Outcome.REFUSED, why="more instances a minute than it may")
-        self._stopped.wait(wait_s)
         return self._take(event)
 
+    def _in_turn(self, association: Any) -> bool:
+        """Waits until it is the peer's turn, by its rate; False when that would take too long."""
+        wait_s = self._gate.wait_s(association, most_s=LONGEST_WAIT_S)
+        self._stopped.wait(wait_s if wait_s <= LONGEST_WAIT_S else 0)
+        return wait_s <= LONGEST_WAIT_S
+
     def _take(self, event: Event) -> Taken:
-        arrival = arrival_of(event, calling_ae=event.assoc.requestor.ae_title.strip())
+        arrival = arrival_of(event, calling_ae=_caller(event.assoc)[0])
         taken = take(arrival, db=self._db, store=self._store, floor_bytes=self._settings.floor_bytes, now=self._clock())
         uid = taken.series_instance_uid
         if uid and self.transfers.sends(event.assoc, uid):
-            mark_transfer(self._db, uid, Transfer.OPEN)
-        self._reception(event.assoc).notes(taken, arrival.sop_class_uid)
+            self._marks.open(uid)
+        reception = self._receptions.setdefault(event.assoc, Reception(self._trail, *_caller(event.assoc)))
+        reception.notes(taken, arrival.sop_class_uid)
         return taken
-
-    def _reception(self, association: Any) -> Reception:
-        if association not in self._receptions:
-            self._receptions[association] = Reception(self._trail, *_caller(association))
-        return self._receptions[association]
 
     def _on_pdu(self, event: Event) -> None:
         self._gate.received(event.assoc, event.pdu)
 
-    def _on_answered(self, event: Event) -> None:
-        self._gate.answered(event.assoc)
-        self._not_in_hand(event.assoc)
+    def _on_message(self, event: Event) -> None:
+        self._gate.came(event.assoc, event.message)
+
+    def _on_sent(self, event: Event) -> None:
+        self._gate.answered(event.assoc, event.message)
+        if isinstance(event.message, C_STORE_RSP):
+            self._not_in_hand(event.assoc)
 
     def _on_released(self, event: Event) -> None:
         self._end(event.assoc, in_order=True)
@@ -266,28 +275,18 @@ class Receiver:
     def _end(self, association: Any, *, in_order: bool) -> None:
         self._not_in_hand(association)
         self._gate.ends(association)
+        self._marks.end(self.transfers.ends(association, in_order=in_order))
+        tally, reception = self._tallies.pop(association, None), self._receptions.pop(association, None)
         try:
-            for uid, transfer in self.transfers.ends(association, in_order=in_order).items():
-                mark_transfer(self._db, uid, transfer)
-            self._report(association, in_order=in_order)
-            reception = self._receptions.pop(association, None)
             if reception is not None:
                 reception.ended(in_order=in_order)
         except (OSError, SQLAlchemyError) as error:
-            log.error("an association's end could not be noted: %s", type(error).__name__, extra={"action": "end"})  # noqa: TRY400
-
-    def _report(self, association: Any, *, in_order: bool) -> None:
-        tally = self._tallies.pop(association, None)
-        if tally is None:
-            return
-        title = association.requestor.ae_title.strip()
-        counts = ", ".join(f"{n} {outcome}" for outcome, n in sorted(tally.counts.items()))
-        how = "released" if in_order else "broken off"
-        log.info("association from %s %s: %s", title, how, counts, extra={"action": "end"})
-        if tally.counts[Outcome.REFUSED]:
-            why = "; ".join(f"{n} because {reason}" for reason, n in tally.why.items())
-            text = f"refused from {title}: {why}"
-            remark(self._db, text, now=self._clock(), alarm=True)
+            log.error("an association's end could not be told: %s", failure(error), extra={"action": "end"})  # noqa: TRY400
+        if tally is not None:
+            title, how = _caller(association)[0], "released" if in_order else "broken off"
+            log.info("association from %s %s: %s", title, how, tally, extra={"action": "end"})
+            if tally.refusals:
+                self._alarm(f"refused from {title}: {tally.refusals}")
 
     def _not_in_hand(self, association: Any) -> None:
         with self._idle:

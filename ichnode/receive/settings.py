@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pynetdicom import AE
 
+from ichnode.commitment import TRANSFER_SYNTAXES as COMMITMENT_SYNTAXES
 from ichnode.domain.tls import TlsFiles
 from ichnode.receive.allow import AllowedPeer
 from ichnode.receive.contexts import ACCEPT_ALSO, COMMITMENT, CT_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
@@ -52,7 +53,7 @@ def application_entity(settings: ScpSettings) -> AE:
     entity.maximum_pdu_size = settings.maximum_pdu_bytes
     entity.add_supported_context(VERIFICATION)
     # Modalities ask as SCU; a PACS that reports proposes to be the SCP (PS3.4 J.3.3.1.3, PS3.7 D.3.3.4).
-    entity.add_supported_context(COMMITMENT, scu_role=True, scp_role=True)
+    entity.add_supported_context(COMMITMENT, COMMITMENT_SYNTAXES, scu_role=True, scp_role=True)
     for sop_class in (*CT_CLASSES, *settings.accept_also):
         entity.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
     return entity

@@ -5,15 +5,16 @@ import re
 import ssl
 import time
 from calendar import timegm
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.tls import TlsFiles
 from ichnode.tls.contexts import client_context, server_context
 
 WARN_BEFORE_S: Final = 30 * 86400.0
+ALARM_BEFORE_S: Final = 7 * 86400.0
 PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 # X.690 8.1 and X.680 8.4
@@ -21,15 +22,15 @@ EXPLICIT_0: Final = 0xA0  # the version, which old certificates leave out
 GENERALIZED_TIME: Final = 0x18
 
 
-def faults(files: TlsFiles, *, mutual: bool, now: float) -> list[str]:
-    """A sentence for each thing that a person must mend: files that cannot be used, certificates at their end."""
+def faults(files: TlsFiles, *, mutual: bool, now: float, within_s: float = WARN_BEFORE_S) -> list[str]:
+    """A sentence for each thing that a person must mend: files that cannot be used, certificates that end ``within_s``."""
     try:
         if files.certificate is not None:
             server_context(files, mutual=mutual)
         client_context(files, check_name=False)
     except ConfigError as error:
         return [f"{error} {error.hint}"]
-    return [*_ending(files.certificate, now), *_ending(files.ca, now)]
+    return [*_ending(files.certificate, now, within_s), *_ending(files.ca, now, within_s)]
 
 
 def ends_at(files: TlsFiles) -> float | None:
@@ -45,14 +46,27 @@ def ends_of(path: Path) -> list[float]:
     return [_not_after(ssl.PEM_cert_to_DER_cert(pem)) for pem in PEM.findall(path.read_text(encoding="latin-1"))]
 
 
-def _ending(path: Path | None, now: float) -> Iterator[str]:
+def names_of(certificate: Mapping[str, Any]) -> frozenset[str]:
+    """The names that a peer's certificate, as ``SSLSocket.getpeercert`` gives it, is made out to, in lower case: its
+    DNS names or, in want of any, its common names. Of one that was not verified nothing is given, so it has none.
+
+    Source: RFC 6125 6.4.4.
+    """
+    names = [name for kind, name in certificate.get("subjectAltName", ()) if kind == "DNS"]
+    if not names:
+        pairs = [pair for part in certificate.get("subject", ()) for pair in part]
+        names = [name for kind, name in pairs if kind == "commonName"]
+    return frozenset(name.lower().rstrip(".") for name in names)
+
+
+def _ending(path: Path | None, now: float, within_s: float) -> Iterator[str]:
     ends = [] if path is None else ends_of(path)
     for number, at in enumerate(ends, 1):
         which = f"The certificate {path}" if len(ends) == 1 else f"Certificate {number} of {path}"
         day = time.strftime("%Y-%m-%d", time.gmtime(at))
         if at <= now:
             yield f"{which} ended on {day}: over TLS nobody is reached, or reaches us."
-        elif at - now < WARN_BEFORE_S:
+        elif at - now < within_s:
             yield f"{which} ends in {math.ceil((at - now) / 86400)} days, on {day}: put a new one in its place."
 
 

@@ -118,6 +118,24 @@ def test_who_must_use_tls_is_not_let_in_without(secured, theirs):
     assert dcmtk("echoscu", *shows(theirs), *call, secured.port).returncode == 0
 
 
+def test_with_the_certificate_of_another_scanner_nobody_stores_under_its_title(secured, authority, tmp_path):
+    secured.configure()
+    node = secured.node
+    entry = '[[receive.peer]]\nae_title = "CT1"\nnetwork = "127.0.0.1/32"\ntls_names = ["ct1.example.org"]\n'
+    node.config.write_text(entry + node.config.read_text())
+    node.start("receive")
+    [path] = written(phantom("named")[:1], tmp_path)
+    call = ["-aet", "CT1", "-aec", "ICHNODE", "127.0.0.1", secured.port, path]
+    first, second = (authority.issue(names=f"DNS:{name}.example.org") for name in ("ct1", "ct2"))
+
+    assert dcmtk("storescu", *shows(second), *call).returncode != 0
+    assert not node.history(uid("named", "study"))
+    assert "CT1 at 127.0.0.1: its certificate is made out to another name" in " ".join(node.json("status")["alarms"])
+
+    assert dcmtk("storescu", *shows(first), *call).returncode == 0
+    assert node.history(uid("named", "study"))
+
+
 def test_a_new_certificate_is_shown_without_a_restart(secured, authority, theirs, tmp_path):
     place = TlsFiles(certificate=tmp_path / "node.pem", key=tmp_path / "node.key", ca=authority.ca)
     secured.files = place

@@ -92,7 +92,7 @@ def test_every_status_of_the_scp_is_listed_and_no_other():
 def test_every_status_of_storage_commitment_is_listed_and_no_other():
     takes = {messages.SUCCESS, messages.FAILED, messages.NO_SUCH_SOP_INSTANCE, messages.INVALID_ARGUMENT}
     listed = {row[0] for row in rows(section("Storage commitment as SCP"))[2:]}
-    assert listed == {f"0x{status:04X}" for status in takes | {NO_SUCH_ACTION}}
+    assert listed == {f"0x{status:04X}" for status in takes | {NO_SUCH_ACTION, messages.RESOURCE_LIMITATION}}
     reports, _, reasons = section("Storage commitment as SCU").partition("| Failure Reason")
     listed = {row[0] for row in rows(reports)[2:]}
     assert listed == {f"0x{status:04X}" for status in takes | {messages.NO_SUCH_EVENT}}

@@ -32,6 +32,13 @@ def load(tmp_path):
         (PEER + "[receive]\ntls_port = 2762\n[tls]\n" + PAIR, "receive.tls_port: needs tls.ca"),
         (PEER + "[receive]\ntls_port = 11112\n[tls]\n" + PAIR + CA, "receive.tls_port: is the port for plain text"),
         (PEER + 'tls = "required"\n', "receive.peer#1.tls: there is no receive.tls_port"),
+        (PEER + 'tls_names = "ct1.example.org"\n', "receive.peer#1.tls_names: should be a list"),
+        (PEER + 'tls_names = [""]\n', "receive.peer#1.tls_names#1: "),
+        (PEER + 'tls_names = ["ct1.example.org"]\n', "receive.peer#1.tls_names: there is no receive.tls_port"),
+        (
+            f'{PEER}tls_names = ["ct1.example.org"]\n[receive]\ntls_port = 2762\n[tls]\n{PAIR}{CA}mutual = false\n',
+            "receive.peer#1.tls_names: needs tls.mutual = true",
+        ),
         (PEER + PACS + "tls = true\n", "destination#1.tls: needs tls.ca"),
         (PEER + PACS.replace("destination", "pacs") + "tls = true\n", "pacs#1.tls: needs tls.ca"),
         (PEER + "[receive]\nmax_memory_mb = 100\n", "receive.max_memory_mb: is less than max_instance_mb"),

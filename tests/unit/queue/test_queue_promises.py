@@ -1,17 +1,23 @@
 """Storage commitment that others ask of us, as it is written down."""
 
+from sqlalchemy import select
+
 from ichnode.domain.commitment import Named, Report, Request
 from ichnode.queue import views
 from ichnode.queue.promises import (
+    KEPT_S,
     LONGEST_S,
     Promised,
     due_promise,
+    forget_old,
     next_report_at,
     not_reported,
     promise,
     promise_of,
     reported,
 )
+from ichnode.queue.tables import AUDIT, PROMISE_ITEMS, PROMISES
+from ichnode.queue.untold import give_up
 
 
 def _request(transaction="1.1", *uids):
@@ -57,3 +63,30 @@ def test_a_report_that_could_not_be_delivered_waits_and_is_told_and_ends_after_a
     (untold,) = views.status(db, since=0).untold
     assert (untold["calling_ae"], untold["reason"]) == ("CT1", "no connection")
     assert due_promise(db, "CT1", now=1 + LONGEST_S) is None
+
+
+def _rows(db):
+    with db.read() as connection:
+        history = select(AUDIT).where(AUDIT.c.entity == "promise")
+        return [len(connection.execute(query).all()) for query in (select(PROMISES), select(PROMISE_ITEMS), history)]
+
+
+def test_a_request_is_forgotten_a_week_after_its_report_was_delivered(db):
+    _promise(db, _request())
+    due = due_promise(db, "CT1", now=1)
+    reported(db, due.id, Report(transaction_uid="1.1", committed=due.request.objects, failed=()), now=100)
+    assert forget_old(db, now=100 + KEPT_S) == 0
+    assert _rows(db) == [1, 2, 2]
+    assert forget_old(db, now=101 + KEPT_S) == 1
+    assert _rows(db) == [0, 0, 0]
+    assert _promise(db, _request("1.1", "5.1"), now=200 + KEPT_S) == Promised.NEW
+
+
+def test_a_request_whose_report_is_due_is_kept_until_a_week_after_it_was_given_up(db):
+    _promise(db, _request("1.1"))
+    _promise(db, _request("1.2"), now=LONGEST_S)
+    assert give_up(db, now=1 + LONGEST_S) == 1
+    assert forget_old(db, now=1 + LONGEST_S + KEPT_S) == 0
+    assert forget_old(db, now=2 + LONGEST_S + KEPT_S) == 1
+    assert promise_of(db, "1.1", "CT1") is None
+    assert promise_of(db, "1.2", "CT1").request == _request("1.2")

@@ -7,26 +7,32 @@ from io import BytesIO
 import pytest
 from pydicom import Dataset
 from pynetdicom import AE, build_role, evt
+from pynetdicom.dsutils import encode
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from ichnode.commitment import (
     LARGEST_BYTES,
+    MOST_OBJECTS,
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
     check_size,
+    decoded,
     read_report,
     report_data,
     request_data,
+    request_in,
 )
 from ichnode.domain.commitment import Named, Report, Request
 from ichnode.domain.errors import Rejected
 from ichnode.queue import views
 from ichnode.queue.promises import due_promise
 from ichnode.queue.tables import AUDIT, COMMITMENTS, PROMISES
-from ichnode.receive import commitment
+from ichnode.receive import commitment, scp
+from ichnode.receive.allow import AllowedPeer
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
+EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 
 
 @pytest.fixture
@@ -237,6 +243,67 @@ def test_when_the_queue_fails_a_report_is_answered_so_that_it_comes_again(listen
     assert _state(db) == "reported"
     with db.read() as connection:
         assert connection.execute(select(PROMISES)).all() == []
+
+
+def test_below_the_floor_of_the_disk_no_request_is_taken(listen, call, db):
+    association, _ = call(listen(floor_bytes=1 << 60).port)
+    assert _ask(association, "5.1") == 0x0213
+    assert due_promise(db, "MODALITY", now=1e10) is None
+    assert association.is_established
+
+
+def test_requests_keep_to_the_rate_of_their_peer(listen, call, db, monkeypatch):
+    monkeypatch.setattr(scp, "LONGEST_WAIT_S", 0.0)
+    allow = (AllowedPeer(ae_title="*", network="*", max_per_minute=3),)
+    association, _ = call(listen(allow=allow, reported_later=frozenset({"MODALITY"})).port)
+    statuses = [_ask(association, "5.1", transaction=f"7.{number}") for number in range(1, 6)]
+    assert statuses == [0x0000] * 3 + [0x0213] * 2
+    assert _promises(db) == 3
+
+
+def test_reports_that_nobody_asked_for_leave_one_row_however_many_come(listen, call, db):
+    receiver = listen()
+    association, _ = call(receiver.port, scp=True, calling="STRANGER")
+    assert [_tell(association, transaction=f"8.{number}") for number in range(1, 20)] == [0x0115] * 19
+    with db.read() as connection:
+        texts = list(connection.execute(select(AUDIT.c.text)).scalars())
+    told = "refused STRANGER at 127.0.0.1: a commitment report of a transaction that was not asked of it"
+    assert [text for text in texts if "STRANGER" in text] == [told]
+
+
+def _promises(db):
+    with db.read() as connection:
+        return len(connection.execute(select(PROMISES.c.id)).all())
+
+
+def test_no_message_can_be_deflated(listen):
+    entity = AE(ae_title="MODALITY")
+    entity.add_requested_context(PUSH_MODEL, ["1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"])
+    association = entity.associate("127.0.0.1", listen().port, ae_title="ICHNODE")
+    assert association.rejected_contexts
+    assert not association.accepted_contexts
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+def test_the_largest_request_is_read(syntax):
+    objects = tuple(Named(sop_class_uid=CT, sop_instance_uid=f"1.2.3.{n}") for n in range(MOST_OBJECTS))
+    request = Request(transaction_uid="7.7", objects=objects)
+    data = request_data(request)
+    encoded = BytesIO(encode(data, syntax == IMPLICIT, True))
+    assert request_in(encoded, syntax) == request
+
+
+def test_a_message_of_empty_items_is_refused_before_it_fills_the_memory():
+    items = (b"\xfe\xff\x00\xe0" + bytes(4)) * 300_000
+    sequence = b"\x08\x00\x99\x11" + len(items).to_bytes(4, "little") + items
+    with pytest.raises(Rejected, match="more elements and items"):
+        decoded(BytesIO(sequence), IMPLICIT)
+
+
+def test_what_is_no_data_set_is_refused():
+    for encoded in (None, BytesIO(b"\x08\x00\x95\x11SQ\0\0\xff\xff\xff\xffrubbish")):
+        with pytest.raises(Rejected):
+            decoded(encoded, EXPLICIT)
 
 
 def test_a_message_too_large_to_be_a_request_is_refused_before_it_is_parsed():

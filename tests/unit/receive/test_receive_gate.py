@@ -15,7 +15,7 @@ from ichnode.receive import listen as listen_module
 from ichnode.receive import scp
 from ichnode.receive.allow import AllowedPeer, Right, peer_for, right_of
 from ichnode.receive.contexts import ACCEPT_ALSO, COMMITMENT, CT_CLASSES, VERIFICATION
-from ichnode.receive.limits import Inflow, Rate
+from ichnode.receive.limits import MOST_UNANSWERED, Inflow, Rate
 from ichnode.receive.refusals import MOST_KINDS, Refusals
 
 CT = CT_CLASSES[0]
@@ -175,17 +175,78 @@ def test_what_is_refused_costs_nothing_so_that_a_sender_that_insists_is_not_shut
     assert rate.wait_s("a", 60, most_s=20) == pytest.approx(19.0)
 
 
+STORE, ECHO = 0x0001, 0x0030  # command fields, PS3.7 E.1
+ONE = 0b10  # message control header: the one fragment of a data set
+
+
+def comes(inflow: Inflow, command_field: int, message_id: int, size: int) -> str:
+    """A whole message; why it was not taken."""
+    why = inflow.grows("a", [bytes([ONE]) + bytes(size)])
+    if not why:
+        inflow.came("a", command_field, message_id, size)
+    return why
+
+
 def test_what_waits_unanswered_is_counted_and_what_is_answered_is_not():
     inflow = Inflow(1000)
     inflow.opens("a", 100)
-    last = b"\x02" + bytes(39)
 
-    assert inflow.grows("a", [last]) == ""
-    assert inflow.grows("a", [last]) == ""
-    assert "more than 100 bytes" in inflow.grows("a", [last])
-    inflow.answered("a")
-    inflow.answered("a")
-    assert inflow.grows("a", [last]) == ""
+    assert comes(inflow, STORE, 1, 40) == ""
+    assert comes(inflow, STORE, 2, 40) == ""
+    assert "more than 100 bytes" in comes(inflow, STORE, 3, 40)
+    inflow.ends("a")
+    inflow.opens("a", 100)
+    for message_id in range(1000):
+        assert comes(inflow, STORE, message_id, 60) == ""
+        inflow.answered("a", STORE, message_id)
+
+
+def test_an_answer_to_another_request_sets_no_instance_free():
+    inflow = Inflow(1000)
+    inflow.opens("a", 100)
+    whys = []
+    for message_id in range(1, 5):
+        whys.append(comes(inflow, STORE, message_id, 30))
+        whys.append(comes(inflow, ECHO, message_id, 0))
+        inflow.answered("a", ECHO, message_id)
+        inflow.answered("a", STORE, 77)
+
+    assert any("more than 100 bytes" in why for why in whys)
+
+
+def test_more_requests_than_anybody_sends_unanswered_are_not_taken():
+    inflow = Inflow(10**9)
+    inflow.opens("a", 10**9)
+
+    whys = [comes(inflow, ECHO, message_id, 0) for message_id in range(MOST_UNANSWERED + 2)]
+
+    assert not any(whys[: MOST_UNANSWERED + 1])
+    assert "messages at once" in whys[-1]
+
+
+def test_a_command_set_that_none_can_be_is_cut_off_while_it_comes(listen, associate, db, wait_until):
+    association = associate(listen().port)
+    context_id = association.accepted_contexts[0].context_id
+    pdv = bytes([context_id, 0b01]) + bytes(60_000)
+    pdv = struct.pack(">L", len(pdv)) + pdv
+
+    for _ in range(2):
+        association.dul.socket.send(struct.pack(">BBL", 0x04, 0, len(pdv)) + pdv)
+
+    wait_until(lambda: not association.is_established)
+    assert alarms(db) == ["refused MODALITY at 127.0.0.1: a command set of more than 65536 bytes"]
+
+
+def test_every_answer_sets_free_what_it_answers(listen, associate, make_slice):
+    receiver = listen()
+    association = associate(receiver.port, sop_classes=[CT, VERIFICATION])
+    for number in range(1, 4):
+        assert association.send_c_store(make_slice(number)).Status == 0x0000
+        assert association.send_c_echo().Status == 0x0000
+
+        (inbox,) = receiver._gate._inflow._inboxes.values()
+        assert (inbox.whole, inbox.held) == ([], 0)
+    association.release()
 
 
 def test_all_peers_together_have_a_limit_too():

@@ -1,12 +1,13 @@
+import struct
 import zlib
 from io import BytesIO
 
 import pytest
-from pydicom import dcmread
+from pydicom import DataElement, Dataset, dcmread
 from pynetdicom.dsutils import encode
 
 from ichnode.domain.errors import Rejected
-from ichnode.receive.header import text
+from ichnode.receive.header import facts_of, text
 from ichnode.receive.part10 import content_key, file_head, open_stored, read_header
 
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -15,12 +16,14 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 NAMES = {"sop_class_uid": "1.2.840.10008.5.1.4.1.1.2", "sop_instance_uid": "1.2.3.1.1", "source_ae_title": "MODALITY"}
 
 
+def deflated(plain):
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return deflate.compress(plain) + deflate.flush()
+
+
 def encoded(ds, syntax):
     plain = encode(ds, syntax == IMPLICIT, True)
-    if syntax == DEFLATED:
-        deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-        return deflate.compress(plain) + deflate.flush()
-    return plain
+    return deflated(plain) if syntax == DEFLATED else plain
 
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, DEFLATED])
@@ -74,3 +77,60 @@ def test_a_file_that_is_not_dicom_is_rejected(tmp_path, content):
 
     with pytest.raises(Rejected):
         open_stored(path)
+
+
+EMPTY_ITEM = b"\xfe\xff\x00\xe0" + bytes(4)
+SEQUENCE_END = b"\xfe\xff\xdd\xe0" + bytes(4)
+NO_ITEM = bytes(8)  # pydicom takes it for one
+READ_LATER, NEVER_READ = (0x5200, 0x9230), (0x0008, 0x1115)  # sequences
+POSITION_SEQUENCE, ITEM = (0x0020, 0x9113), (0xFFFE, 0xE000)
+
+
+def stated(tag, value):
+    """An element of Implicit VR."""
+    return struct.pack("<HHI", *tag, len(value)) + value
+
+
+def elements(count, vr_and_length=bytes(4)):
+    """Empty ones, no two alike."""
+    tags = ((0x0009 + 2 * (n // 0xE000), 0x1000 + n % 0xE000) for n in range(count))
+    return b"".join(struct.pack("<HH", *tag) + vr_and_length for tag in tags)
+
+
+FULL = {
+    "elements": elements(130_000),
+    "items": struct.pack("<HHI", *NEVER_READ, 0xFFFFFFFF) + EMPTY_ITEM * 130_000 + SEQUENCE_END,
+    "items in a sequence of stated length": stated(READ_LATER, EMPTY_ITEM * 130_000),
+    "what is no item": stated(READ_LATER, NO_ITEM * 130_000),
+    "items within items": stated(READ_LATER, 2 * stated(ITEM, stated(POSITION_SEQUENCE, EMPTY_ITEM * 65_000))),
+    "elements within an item": stated(READ_LATER, stated(ITEM, elements(130_000))),
+}
+
+
+@pytest.mark.parametrize("data_set", FULL.values(), ids=FULL)
+def test_a_data_set_that_is_all_structure_is_refused_before_it_fills_the_memory(data_set):
+    with pytest.raises(Rejected, match="more elements and items"):
+        read_header(BytesIO(data_set), IMPLICIT)
+
+
+def test_a_data_set_that_becomes_all_structure_when_it_is_inflated_is_refused_too():
+    with pytest.raises(Rejected, match="more elements and items"):
+        read_header(BytesIO(deflated(elements(130_000, b"LO\0\0"))), DEFLATED)
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+def test_an_image_of_a_thousand_frames_is_read(make_slice, syntax):
+    ds = make_slice(PixelData=bytes(1000 * 128 * 128 * 2), NumberOfFrames=1000)
+    del ds.ImagePositionPatient
+    ds.PerFrameFunctionalGroupsSequence = [Dataset() for _ in range(1000)]
+    for number, frame in enumerate(ds.PerFrameFunctionalGroupsSequence):
+        for tag in (0x00189301, 0x00189326, 0x00189329, 0x00189477, 0x00209111):
+            macro = Dataset()
+            macro.update({0x00181001 + 2 * n: DataElement(0x00181001 + 2 * n, "LO", "x") for n in range(8)})
+            frame.add_new(tag, "SQ", [macro])
+        frame.PlanePositionSequence = [Dataset()]
+        frame.PlanePositionSequence[0].ImagePositionPatient = [0, 0, number]
+
+    header = read_header(BytesIO(encoded(ds, syntax)), syntax)
+
+    assert len(facts_of(header).positions) == 1000

@@ -5,8 +5,10 @@ import time
 import pytest
 from pydicom import dcmread
 from pydicom.uid import UID
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from sqlalchemy import func, select
 
+from ichnode.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from ichnode.domain.identity import MANUFACTURER, MODEL_NAME
 from ichnode.domain.states import Transfer
 from ichnode.queue.series import receiving
@@ -309,3 +311,26 @@ def test_ten_associations_at_once_are_all_kept(listen, associate, make_slice, db
     assert statuses == [0x0000] * 200
     assert count(db) == 200
     assert {len(row.instances) for row in receiving(db)} == {20}
+
+
+def test_a_message_of_our_own_does_not_make_an_instance_count_as_answered(
+    listen, associate, make_slice, monkeypatch, wait_until
+):
+    receiver, goes_on = listen(), threading.Event()
+    take = scp.take
+    monkeypatch.setattr(scp, "take", lambda *args, **options: goes_on.wait(10) and take(*args, **options))
+    association = associate(receiver.port)
+    sending = threading.Thread(target=association.send_c_store, args=(make_slice(),))
+    sending.start()
+    wait_until(lambda: receiver._in_hand)
+    (theirs,) = receiver._in_hand
+    report = N_EVENT_REPORT()
+    report.MessageID, report.EventTypeID = 1, 1
+    report.AffectedSOPClassUID, report.AffectedSOPInstanceUID = UID(PUSH_MODEL), UID(PUSH_MODEL_INSTANCE)
+
+    theirs.dimse.send_msg(report, 1)
+
+    assert receiver._in_hand == {theirs}
+    goes_on.set()
+    sending.join()
+    wait_until(lambda: not receiver._in_hand)

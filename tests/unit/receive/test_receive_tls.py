@@ -147,6 +147,60 @@ def test_who_must_use_tls_is_refused_on_the_plain_port_as_one_whom_we_do_not_kno
     assert alarms(db) == ["refused MODALITY at 127.0.0.1: it must use TLS"]
 
 
+NAMED = AllowedPeer(ae_title="CT1", network="127.0.0.0/8", tls_names=("ct1.example.org", "ct1-new.example.org"))
+
+
+@pytest.mark.parametrize(
+    "certificate",
+    [
+        {"names": "DNS:ct1.example.org"},
+        {"names": "DNS:other.example.org,DNS:CT1-new.example.org"},
+        {"names": "IP:127.0.0.1", "common_name": "ct1.example.org"},
+    ],
+    ids=["its DNS name", "one of several", "its common name, for want of a DNS name"],
+)
+def test_a_title_that_is_bound_to_a_certificate_may_be_used_with_it(listen, call, authority, ours, certificate):
+    receiver = listen(allow=(NAMED,), tls=TlsPort(port=0, files=ours))
+
+    association = call(receiver.tls_port, over(authority.issue(**certificate)), calling="CT1")
+
+    assert association.send_c_echo().Status == 0x0000
+
+
+@pytest.mark.parametrize(
+    "certificate",
+    [
+        {"names": "DNS:ct2.example.org"},
+        {"names": "DNS:ct2.example.org", "common_name": "ct1.example.org"},
+        {"names": "DNS:*.example.org"},
+        {"names": "URI:ct1.example.org"},
+    ],
+    ids=["another", "a DNS name goes before the common name", "a wildcard is no name", "another kind of name"],
+)
+def test_a_title_that_is_bound_to_a_certificate_is_not_to_be_used_with_another(
+    listen, call, authority, ours, db, certificate
+):
+    allow = (NAMED, AllowedPeer(ae_title="*", network="*"))
+    receiver = listen(allow=allow, tls=TlsPort(port=0, files=ours))
+    context = over(authority.issue(**certificate))
+
+    answer = call(receiver.tls_port, context, calling="CT1").acceptor.primitive
+
+    assert (answer.result, answer.result_source, answer.diagnostic) == (1, 1, 3)
+    assert call(receiver.tls_port, context, calling="CT2").is_established
+    assert alarms(db) == ["refused CT1 at 127.0.0.1: its certificate is made out to another name"]
+
+
+def test_a_title_that_is_bound_to_a_certificate_is_not_to_be_used_without_one(listen, call, ours, db):
+    receiver = listen(allow=(NAMED,), tls=TlsPort(port=0, files=ours, mutual=False))
+
+    assert not call(receiver.port, None, calling="CT1").is_established
+    assert not call(receiver.tls_port, over(TlsFiles(ca=ours.ca)), calling="CT1").is_established
+
+    told = ["it must use TLS", "its certificate is made out to another name"]
+    assert alarms(db) == [f"refused CT1 at 127.0.0.1: {why}" for why in told]
+
+
 def test_an_address_that_nobody_calls_from_is_not_worth_a_handshake(listen, ours, db, wait_until):
     allow = (AllowedPeer(ae_title="*", network="10.0.0.0/8"),)
     port = listen(allow=allow, tls=TlsPort(port=0, files=ours)).tls_port
