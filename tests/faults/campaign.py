@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests.faults.ledger import Ledger, ledger_of
@@ -27,7 +28,7 @@ IN_FLIGHT = 3  # studies on their way at once: every service has something to do
 LONGEST_PAUSE_S = 3.0
 STARTING_SHARE = 0.2  # of the kills: at any time after the start, the others once the service is ready
 ALONE_SHARE = 0.3  # of the kills: its children are not killed with it
-LIMIT_S = 900.0  # for one study, kills and all
+LIMIT_S = 900.0  # for one study, kills and all; longer than give_up_s of tests.peers.node
 ATTEMPTS = 1000  # a job that is killed often is meant to run out of attempts: here every study shall go through
 
 
@@ -121,8 +122,10 @@ def run(node: Node, orthanc: Orthanc, folder: Path, *, kills: int, studies: int,
     finally:
         killer.stop()
         thread.join(60)
-    for study in sent:
-        node.wait_for(study)
+    for study in sent:  # the last kill may have cut an association: its study waits for give_up_s
+        wait_until(
+            partial(node.is_settled, study), f"study {study[-12:]} is through; see {node.folder}", limit_s=LIMIT_S
+        )
     node.stop()
     return Figures(
         seed=seed,

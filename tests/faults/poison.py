@@ -90,6 +90,18 @@ POISONS: dict[str, Spoil] = {
 }
 
 
+# Which guard each of them is meant to meet: the reason of its job, as a radiographer reads it.
+REASONS = {
+    "a JPEG 2000 of 30000 x 30000": "The pixels of slice 12 do not fit its announced size.",
+    "an RLE that unpacks to more": "The pixels of slice 12 cannot be decoded: they are damaged or cut off.",
+    "a claim of 100,000 frames": "An image has several frames, but does not say where each of them lies.",
+    "65535 x 65535 rows and columns": "The images have 65535 × 65535 pixels, which no head CT has.",
+    "a spacing that is no number": "Slice 1 does not say how large its pixels are (pixel spacing).",
+    "a position at infinity": "Slice 1 does not say where it lies (image position).",
+    "values of wrong kinds": "Object 1 of the series is not an image.",
+}
+
+
 def deflated_bomb(megabytes: int) -> bytes:
     """A deflated data set whose one element inflates to so many megabytes. Source: PS3.5 A.5."""
     value = bytes(megabytes << 20)
