@@ -177,3 +177,28 @@ def test_a_purge_that_forgets_the_row_between_write_and_row_leaves_a_whole_insta
 
     (known,) = known_files(db)
     assert store.resolve(known.path).exists()
+
+
+@CONTENTS
+def test_a_receiver_killed_between_write_and_row_of_what_was_deleted_before_leaves_nothing_in_doubt(
+    content, db, store, over, send, monkeypatch
+):
+    path = over(content)
+    enforce(store, db, ALL_GO, now=OLD)
+    assert not store.resolve(path).exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "record" if content == IMAGE else "quarantine", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            send(content)
+    assert store.resolve(path).exists()
+
+    reconcile(store, db, lambda path: pytest.fail(f"{path} was adopted"), now=OLD)
+
+    assert not store.resolve(path).exists()  # it was not acknowledged, and its row says that it is gone
+    assert send(content).status == intake.SUCCESS
+    assert store.resolve(path).exists()
+    assert path in {known.path for known in known_files(db)}
+
+
+def _killed(*_arguments, **_keywords):
+    raise KeyboardInterrupt
