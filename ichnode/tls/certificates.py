@@ -23,7 +23,7 @@ GENERALIZED_TIME: Final = 0x18
 
 
 def faults(files: TlsFiles, *, mutual: bool, now: float, within_s: float = WARN_BEFORE_S) -> list[str]:
-    """A sentence for each thing that a person must mend: files that cannot be used, certificates that end ``within_s``."""
+    """A sentence for each thing that a person must mend: files that cannot be used, certificates at their end."""
     try:
         if files.certificate is not None:
             server_context(files, mutual=mutual)
