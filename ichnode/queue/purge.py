@@ -204,7 +204,7 @@ def _forget_requests(connection: Connection, uid: str) -> None:
 def _delete_with_history(
     connection: Connection, table: Table, entity: Entity, ids: Sequence[int], empty: ColumnElement[bool]
 ) -> None:
-    """Those of the rows ``ids`` that are ``empty``: a number is given anew, and must not inherit a history."""
+    """Deletes those of the rows ``ids`` that are ``empty``, and what was noted of them."""
     gone = list(connection.execute(select(table.c.id).where(table.c.id.in_(ids), empty)).scalars())
     connection.execute(delete(table).where(table.c.id.in_(gone)))
     connection.execute(delete(AUDIT).where(AUDIT.c.entity == entity, AUDIT.c.entity_id.in_(gone)))
