@@ -1,25 +1,38 @@
-"""The node's certificates, looked at again and again: what is wrong with them, or will be within 30 days."""
+"""The node's certificates, looked at again and again: what is wrong with them, or soon will be."""
 
 import logging
 import time
+from dataclasses import dataclass
 
 from ichnode.config.config import Config
-from ichnode.tls.certificates import faults
+from ichnode.tls.certificates import ALARM_BEFORE_S, faults
 
 log = logging.getLogger(__name__)
 
 
-def certificate_faults(config: Config) -> list[str]:
-    """A sentence for each thing that a person must mend; empty where nothing is, or TLS is not used."""
-    if config.tls.certificate is None and config.tls.ca is None:
-        return []
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateFaults:
+    """A sentence for each thing that a person must mend: at once (``alarms``), or within 30 days (``warnings``)."""
+
+    alarms: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def certificate_faults(config: Config) -> CertificateFaults:
+    """What must be mended; nothing where TLS is not used. An end is an alarm from 7 days before."""
+    files, mutual, now = config.tls.files, config.tls.mutual, time.time()
+    if files.certificate is None and files.ca is None:
+        return CertificateFaults()
     try:
-        return faults(config.tls.files, mutual=config.tls.mutual, now=time.time())
+        told = faults(files, mutual=mutual, now=now)
+        alarms = tuple(faults(files, mutual=mutual, now=now, within_s=ALARM_BEFORE_S))
     except (OSError, ValueError) as error:
-        return [f"The certificates of [tls] cannot be read: {type(error).__name__}."]
+        return CertificateFaults(alarms=(f"The certificates of [tls] cannot be read: {type(error).__name__}.",))
+    return CertificateFaults(alarms=alarms, warnings=tuple(fault for fault in told if fault not in alarms))
 
 
 def warn_of_certificates(config: Config) -> None:
     """Logs them."""
-    for fault in certificate_faults(config):
+    found = certificate_faults(config)
+    for fault in (*found.alarms, *found.warnings):
         log.warning(fault, extra={"action": "tls"})

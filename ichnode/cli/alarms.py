@@ -9,6 +9,7 @@ from ichnode.cli.context import ago
 from ichnode.config.config import Config
 from ichnode.domain.states import PromiseState
 from ichnode.queue import views
+from ichnode.queue.acknowledged import AlarmKind, kind_of
 from ichnode.queue.database import Database
 
 NODE_ALARMS_S: Final = 7 * 86400.0  # for how long the node's own alarms are shown
@@ -19,6 +20,17 @@ OVERDUE_S: Final = 86400.0  # a destination that has not taken an object for so 
 def read_status(db: Database) -> views.Status:
     """The queue at a glance, with the alarms of the last days."""
     return views.status(db, since=time.time() - NODE_ALARMS_S)
+
+
+def warnings(config: Config) -> list[str]:
+    """A sentence for each thing that will be an alarm: certificates in their last month."""
+    return list(certificate_faults(config).warnings)
+
+
+def acknowledgeable(now: views.Status) -> list[AlarmKind]:
+    """The kinds of alarms that `ichnode acknowledge` would end."""
+    kinds = {kind_of(entry.text) for entry in now.node} | ({AlarmKind.QUARANTINE} if now.quarantined else set())
+    return [kind for kind in AlarmKind if kind in kinds]
 
 
 def alarms(now: views.Status, config: Config) -> list[str]:
@@ -40,7 +52,7 @@ def alarms(now: views.Status, config: Config) -> list[str]:
             texts.append(f"{untold['calling_ae']} waits for a commitment report from {asked}: {untold['reason']}{end}")
     texts += [f"in quarantine, {ago(q['at'])}: {q['reason']} ({q['path']})" for q in now.quarantined]
     texts += [f"{ago(entry.at)}: {entry.text}" for entry in now.node]
-    texts += certificate_faults(config)
+    texts += certificate_faults(config).alarms
     configured = {destination.name for destination in config.destination}
     for name, since in now.overdue.items():
         if name not in configured:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ichnode import __version__
 from ichnode.cli import (
+    acknowledge,
     analyse,
     audit,
     backup,
@@ -92,6 +93,7 @@ app.command("work", rich_help_panel=SERVICES)(work.work)
 app.command("deliver", rich_help_panel=SERVICES)(deliver.deliver)
 app.command("status", rich_help_panel=OPERATE)(status.status)
 app.command("show", rich_help_panel=OPERATE)(show.show)
+app.command("acknowledge", rich_help_panel=OPERATE)(acknowledge.acknowledge)
 app.command("replay", rich_help_panel=OPERATE)(replay.replay)
 app.command("resend", rich_help_panel=OPERATE)(resend.resend)
 app.command("purge", rich_help_panel=OPERATE)(purge.purge)

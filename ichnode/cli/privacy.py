@@ -13,6 +13,7 @@ from typing import Final
 from ichnode.app.certificates import certificate_faults
 from ichnode.cli.check import Check, Verdict
 from ichnode.config.config import Config
+from ichnode.domain.tls import TlsFiles
 from ichnode.tls.certificates import ends_at
 
 MOST_FILES: Final = 50_000  # one open file among so many is seldom alone
@@ -66,13 +67,25 @@ def _writable(what: str, paths: list[Path], why: str) -> Iterator[Check]:
 
 
 def _certificates(config: Config) -> Iterator[Check]:
-    faults = certificate_faults(config)
-    for fault in faults:
-        yield Check(Verdict.WARN if " ends in " in fault else Verdict.FAIL, "certificates", fault, "docs/how-to/tls.md")
-    until = None if faults else ends_at(config.tls.files)
+    faults, files = certificate_faults(config), config.tls.files
+    for fault in (*faults.alarms, *faults.warnings):
+        ends = " ends in " in fault
+        verdict = Verdict.WARN if ends else Verdict.FAIL
+        yield Check(verdict, "certificates", fault, _shown_by(files, used=ends or " ended on " in fault))
+    until = None if faults.alarms or faults.warnings else ends_at(files)
     if until is not None:
         day = time.strftime("%Y-%m-%d", time.gmtime(until))
         yield Check(Verdict.OK, "certificates", f"the key fits, good until {day}")
+
+
+def _shown_by(files: TlsFiles, *, used: bool) -> str:
+    """The commands that show what is in the files; for files that cannot be ``used``, also what fits what."""
+    named = [path for path in (files.certificate, files.ca) if path is not None]
+    shown = [f"openssl x509 -in {path} -noout -subject -enddate" for path in named]
+    if not used and files.certificate is not None:
+        pair = f"openssl x509 -in {files.certificate} -noout -pubkey", f"openssl pkey -in {files.key} -pubout"
+        shown += [f"the same twice: {pair[0]} and {pair[1]}"]
+    return f"See {'; '.join(shown)}. New ones: docs/how-to/tls.md."
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -7,7 +7,7 @@ from typing import Final
 import typer
 from rich.table import Table
 
-from ichnode.cli.alarms import alarms, read_status
+from ichnode.cli.alarms import acknowledgeable, alarms, read_status, warnings
 from ichnode.cli.context import OUT, AsJson, Exit, ago, options, print_json, queue
 from ichnode.domain.states import Closing, DeliveryState, JobState, SeriesState
 from ichnode.queue import views
@@ -18,15 +18,15 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     config = options(context).load()
     with queue(config) as db:
         now = read_status(db)
-    found = alarms(now, config)
+    found, soon = alarms(now, config), warnings(config)
     if as_json:
-        print_json(asdict(now) | {"alarm": bool(found), "alarms": found})
+        print_json(asdict(now) | {"alarm": bool(found), "alarms": found, "warnings": soon})
     else:
-        _print(now, found)
+        _print(now, found, soon)
     raise typer.Exit(Exit.NO if found else Exit.OK)
 
 
-def _print(now: views.Status, found: list[str]) -> None:
+def _print(now: views.Status, found: list[str], soon: list[str]) -> None:
     waiting = sum(now.jobs.get(state, 0) for state in (JobState.QUEUED, JobState.RUNNING))
     oldest = f" (the oldest from {ago(now.oldest_waiting_at)})" if now.oldest_waiting_at else ""
     arriving = now.series.get(SeriesState.RECEIVING, 0)
@@ -40,10 +40,7 @@ def _print(now: views.Status, found: list[str]) -> None:
         known = now.abilities.get(name)
         if known is not None and not known["commits"]:
             OUT.print(f"  no storage commitment, {ago(known['at'])}: {known['reason']}", markup=False, soft_wrap=True)
-    for text in found[:MOST_ALARMS]:
-        OUT.print(f"ALARM  {text}", style="bold red", markup=False, soft_wrap=True)
-    if len(found) > MOST_ALARMS:
-        OUT.print(f"ALARM  and {len(found) - MOST_ALARMS} more: --json lists them all", style="bold red")
+    _print_alarms(now, found, soon)
     table = Table("job", "state", "first slice", "rev", "result or reason", box=None)
     for row in now.recent:
         job = row["jobs"][-1] if row["jobs"] else None
@@ -52,6 +49,20 @@ def _print(now: views.Status, found: list[str]) -> None:
         table.add_row(str(job["id"]) if job else "-", state, ago(row["first_at"]), str(row["revision"]), text)
     if now.recent:
         OUT.print(table, markup=False)
+
+
+def _print_alarms(now: views.Status, found: list[str], soon: list[str]) -> None:
+    for text in found[:MOST_ALARMS]:
+        OUT.print(f"ALARM  {text}", style="bold red", markup=False, soft_wrap=True)
+    if len(found) > MOST_ALARMS:
+        OUT.print(f"ALARM  and {len(found) - MOST_ALARMS} more: --json lists them all", style="bold red")
+    kinds = " ".join(acknowledgeable(now))
+    if kinds:
+        OUT.print(f"       seen to: ichnode acknowledge {kinds}", markup=False, soft_wrap=True)
+    for text in soon:
+        OUT.print(f"warn   {text}", style="yellow", markup=False, soft_wrap=True)
+    for seen in now.acknowledged:
+        OUT.print(f"acknowledged  {ago(seen.at)}: {seen.kind}, {seen.text}", markup=False, soft_wrap=True)
 
 
 MOST_ALARMS: Final = 10

@@ -18,6 +18,7 @@ class Entity(StrEnum):
     DELIVERY = "delivery"
     COMMITMENT = "commitment"  # a request of ours to a destination
     PROMISE = "promise"  # a request of a peer to us
+    ALARM = "alarm"  # alarms that a person acknowledged: `old` is their kind; entity_id is 0
     NODE = "node"  # the node itself: reconciliation, retention, dropped objects; entity_id is 0
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Table, false, func, or
 
 from ichnode.domain.outputs import ObjectKind, Reference
 from ichnode.domain.states import Closing, DeliveryState, JobState
+from ichnode.queue.acknowledged import Acknowledgement, acknowledgements, node_alarms, open_quarantine
 from ichnode.queue.audit import AuditRow, Entity
 from ichnode.queue.database import Database
 from ichnode.queue.results import figures_of
@@ -51,6 +52,7 @@ class Status:
     failed: list[Row]
     held: list[Row]  # studies whose results do not go out until a person has looked
     node: list[AuditRow]
+    acknowledged: list[Acknowledgement]  # who has seen to which of these, or of what is in quarantine
     overdue: dict[str, float]  # destination -> since when its oldest object waits
     oldest_waiting_at: float | None
     recent: list[Row]
@@ -65,7 +67,6 @@ def status(db: Database, *, since: float, recent: int = 10) -> Status:
             later.c.series_id == JOBS.c.series_id, later.c.id > JOBS.c.id, later.c.state == JobState.DONE
         )
         failed = select(JOBS).where(JOBS.c.state == JobState.FAILED, ~mended.exists())
-        node = select(AUDIT).where(AUDIT.c.entity == Entity.NODE, AUDIT.c.alarm, AUDIT.c.at >= since)
         overdue = (
             select(DELIVERIES.c.destination, func.min(OUTPUTS.c.created_at))
             .join(OUTPUTS)
@@ -83,12 +84,15 @@ def status(db: Database, *, since: float, recent: int = 10) -> Status:
             abilities={row["destination"]: row for row in _rows(connection, select(ABILITIES))},
             promises=_counts(connection, PROMISES),
             untold=_rows(connection, select(PROMISES).where(PROMISES.c.id.in_(untold())).order_by(PROMISES.c.id)),
-            quarantined=_rows(connection, select(QUARANTINE).where(QUARANTINE.c.purged_at.is_(None))),
+            quarantined=_rows(
+                connection, select(QUARANTINE).where(QUARANTINE.c.purged_at.is_(None), unseen_quarantine())
+            ),
             dead=_rows(connection, dead.where(DELIVERIES.c.state == DeliveryState.DEAD)),
             uncommitted=_rows(connection, dead.where(DELIVERIES.c.state == DeliveryState.UNCOMMITTED)),
             failed=_rows(connection, failed),
             held=_rows(connection, select(HOLDS).where(HOLDS.c.released_at.is_(None)).order_by(HOLDS.c.id)),
-            node=_audit(connection, node.order_by(AUDIT.c.id)),
+            node=_audit(connection, node_alarms(since).order_by(AUDIT.c.id)),
+            acknowledged=acknowledgements(connection, since=since),
             overdue={row[0]: row[1] for row in connection.execute(overdue)},
             oldest_waiting_at=connection.execute(oldest).scalar(),
             recent=[row | {"jobs": _jobs_of(connection, row["id"])} for row in _rows(connection, newest)],

@@ -37,6 +37,7 @@ TRAIL_DAMAGED: Final = Code("TRAIL_DAMAGED", PRIVATE_SCHEME, "Audit trail damage
 REPLAY: Final = Code("REPLAY", PRIVATE_SCHEME, "Analysis asked for by hand")
 RESEND: Final = Code("RESEND", PRIVATE_SCHEME, "Delivery asked for by hand")
 RELEASE: Final = Code("RELEASE", PRIVATE_SCHEME, "Held results released by hand")
+ACKNOWLEDGED: Final = Code("ACKNOWLEDGED", PRIVATE_SCHEME, "Alarms acknowledged by hand")
 ANALYSIS: Final = Code("ANALYSIS", PRIVATE_SCHEME, "Analysed")
 
 # CID 402 and 405: who and from where

@@ -179,6 +179,12 @@ def resumed(us: Us, lost: int, since: float) -> AuditMessage:
     return _alert(us, codes.RECORDING_STARTED, Gravity.SERIOUS, text)
 
 
+def acknowledged(us: Us, user: str, text: str) -> AuditMessage:
+    """A person has seen to alarms; ``text`` says how many of which kind."""
+    person = Participant(user_id=user, is_requestor=True)
+    return _alert(us, codes.ACKNOWLEDGED, Gravity.SUCCESS, text, others=(person,))
+
+
 def log_read(us: Us, user: str, uri: str) -> AuditMessage:
     """A person read the trail."""
     trail = Thing(kind="2", role="13", identifier=uri, identified_by=codes.URI, name="Security Audit Log")

@@ -138,15 +138,47 @@ def add_tls(config, files):
 @pytest.mark.usefixtures("private")
 @pytest.mark.parametrize(
     ("days", "verdict", "text"),
-    [(60, "ok", "the key fits, good until"), (12, "warn", "ends in 12 days"), (-1, "fail", "ended on")],
+    [
+        (60, "ok", "the key fits, good until"),
+        (12, "warn", "ends in 12 days"),
+        (5, "warn", "ends in 5 days"),
+        (-1, "fail", "ended on"),
+    ],
 )
-def test_the_end_of_a_certificate_is_told_30_days_before(ichnode, checks, config, authority, days, verdict, text):
+def test_the_end_of_a_certificate_is_told_30_days_before(checks, config, authority, days, verdict, text):
     add_tls(config, authority.issue(days=days))
 
     assert checks()["certificates"][0] == verdict
     assert text in checks()["certificates"][1]
-    alarms = ichnode("status", "--json").json["alarms"]
-    assert bool([alarm for alarm in alarms if text in alarm]) is (verdict != "ok")
+
+
+@pytest.mark.parametrize(
+    ("days", "code", "begins"), [(12, Exit.OK, "warn   "), (5, Exit.NO, "ALARM  "), (-1, Exit.NO, "ALARM  ")]
+)
+def test_a_certificate_is_a_warning_from_30_days_before_its_end_and_an_alarm_from_7(
+    ichnode, config, authority, days, code, begins
+):
+    add_tls(config, authority.issue(days=days))
+
+    said = ichnode("status")
+
+    assert said.code == code
+    assert [line for line in said.out.splitlines() if line.startswith(f"{begins}The certificate ")]
+    told = ichnode("status", "--json").json
+    assert (len(told["alarms"]), len(told["warnings"])) == ((0, 1) if code == Exit.OK else (1, 0))
+
+
+@pytest.mark.usefixtures("private")
+def test_doctor_says_by_which_command_a_certificate_is_looked_at(checks, config, authority):
+    files, other = authority.issue(days=12), authority.issue()
+    add_tls(config, files)
+    todo = checks()["certificates"][2]
+    assert f"openssl x509 -in {files.certificate} -noout -subject -enddate" in todo
+    assert "pkey" not in todo
+
+    config.write_text(config.read_text().replace(str(files.key), str(other.key)))
+
+    assert f"openssl pkey -in {other.key} -pubout" in checks()["certificates"][2]
 
 
 @pytest.mark.usefixtures("private")

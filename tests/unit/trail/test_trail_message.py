@@ -32,6 +32,7 @@ EVENTS = {
     "altered": (events.altered, "1.2.3", "1.2.3.4"),
     "damaged": (events.damaged, "record 3 does not fit its hash"),
     "resumed": (events.resumed, 12, 1795305000.0),
+    "acknowledged": (events.acknowledged, "anna@host", "3 alarms acknowledged: refusals"),
     "log read": (events.log_read, "anna@host", "file:///var/lib/ichnode/audit"),
 }
 
