@@ -1,16 +1,19 @@
 """The database: one SQLite file, opened so that a committed row survives a power cut."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from sqlalchemy import Connection, Engine, Insert, create_engine, event
+from sqlalchemy import Connection, Engine, ExceptionContext, Insert, create_engine, event
 
 from ichnode.queue.migration import WAIT_S, is_earlier, take_part
 
 BUSY_TIMEOUT_MS: Final = 30_000
+
+PRIMARY_CODE: Final = 0xFF  # of SQLite's extended result codes
 
 PRAGMAS: Final = (
     # Readers (status, the deliverer) never wait for the receiver's commits, nor it for them.
@@ -102,5 +105,13 @@ def _engine(path: Path, begin: str) -> Engine:
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
+
+    @event.listens_for(engine, "handle_error")
+    def _on_error(context: ExceptionContext) -> None:
+        # SQLite opens a file that it may not write for reading, and the connection stays so when it may again: such
+        # connections are thrown away, and the next one tries anew.
+        code = getattr(context.original_exception, "sqlite_errorcode", 0)
+        if code & PRIMARY_CODE == sqlite3.SQLITE_READONLY:
+            context.is_disconnect = True
 
     return engine
