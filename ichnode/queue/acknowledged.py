@@ -49,7 +49,7 @@ def unseen() -> ColumnElement[bool]:
 
 
 def open_quarantine() -> tuple[ColumnElement[bool], ...]:
-    """Of rows in quarantine: still there and not acknowledged. By their history, as a number of a deleted row may be given again."""
+    """Of rows in quarantine: still there, not acknowledged. By their history: a deleted row's number is given again."""
     came = AUDIT.alias()
     history = select(func.max(came.c.id)).where(came.c.entity == Entity.QUARANTINE, came.c.entity_id == QUARANTINE.c.id)
     newest = history.scalar_subquery()

@@ -84,9 +84,7 @@ def status(db: Database, *, since: float, recent: int = 10) -> Status:
             abilities={row["destination"]: row for row in _rows(connection, select(ABILITIES))},
             promises=_counts(connection, PROMISES),
             untold=_rows(connection, select(PROMISES).where(PROMISES.c.id.in_(untold())).order_by(PROMISES.c.id)),
-            quarantined=_rows(
-                connection, select(QUARANTINE).where(QUARANTINE.c.purged_at.is_(None), unseen_quarantine())
-            ),
+            quarantined=_rows(connection, select(QUARANTINE).where(*open_quarantine())),
             dead=_rows(connection, dead.where(DELIVERIES.c.state == DeliveryState.DEAD)),
             uncommitted=_rows(connection, dead.where(DELIVERIES.c.state == DeliveryState.UNCOMMITTED)),
             failed=_rows(connection, failed),
