@@ -6,6 +6,7 @@
 #   /opt/ichnode/weights         weights of the network, one folder a set
 #   /etc/ichnode/config.toml     configuration; a newer default is put beside it as config.toml.new
 #   /etc/systemd/system          units; /etc/sysusers.d, /etc/tmpfiles.d: user and folders
+#   /usr/local/bin/ichnode       runs it as the service's user
 #   /var/lib/ichnode             images, results, database: made by systemd, never touched here
 #
 # DESTDIR=FOLDER puts all of it under FOLDER and leaves users and running units alone (for tests).
@@ -59,6 +60,15 @@ install_weights() {
     done
 }
 
+install_command() { # what another has put there is not ours to overwrite
+    command=$root/usr/local/bin/ichnode
+    if [ -e "$command" ] && ! grep -qs "$ours" "$command"; then
+        say "$command is not ours and stays; call $opt/venv/bin/ichnode as the user ichnode."
+    else
+        put 0755 "$checkout/deploy/ichnode.sh" "$command"
+    fi
+}
+
 install_configuration() {
     install -d -m 0750 "$etc"
     defaults=$(mktemp)
@@ -90,6 +100,7 @@ enable_units() {
 
 install_program
 install_weights
+install_command
 install_configuration
 install_units
 [ -z "$root" ] || { say "Installed under $root."; exit 0; }
@@ -101,7 +112,7 @@ if systemctl --quiet is-active ichnode.target; then
     say "" "The earlier version is still running. When no scan is awaited: systemctl restart ichnode.target"
 else
     say "" "Now edit $etc/config.toml (who may send, where results go), then" \
-        "  ichnode: sudo -u ichnode env ICHNODE_CONFIG=$etc/config.toml $opt/venv/bin/ichnode doctor" \
+        "  check:   sudo ichnode doctor" \
         "  start:   systemctl start ichnode.target" \
         "  watch:   journalctl -fu 'ichnode-*'"
 fi

@@ -1,5 +1,7 @@
 # Finding Python and making virtual environments, for demo.sh, test.sh and install.sh. POSIX sh; sourced, never run.
 
+ours="ichnode's deploy/install.sh" # what the command that we put on the PATH says of itself
+
 say() { printf '%s\n' "$@" >&2; }
 fail() { say "$*"; exit 1; }
 

@@ -32,6 +32,8 @@ remove_units() {
 }
 
 remove_program() {
+    command=$root/usr/local/bin/ichnode
+    ! grep -qs "$ours" "$command" || rm -f "$command"
     rm -rf "$opt/versions" "$opt/venv" "$opt/venv.new"
     for folder in "$opt"/weights/*; do
         shipped=$checkout/weights/$(basename "$folder")

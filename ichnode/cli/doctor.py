@@ -89,7 +89,7 @@ def _folders(config: Config) -> Iterator[Check]:
         return
     writable = os.access(folder, os.W_OK | os.X_OK)
     if not writable:
-        todo = "Run as the user of the service (docs/how-to/install.md has an alias for it)."
+        todo = "Run as the user of the service: `sudo -u ichnode ichnode doctor` (docs/how-to/install.md)."
         yield Check(Verdict.FAIL, "state folder", f"{folder} is not writable for this user", todo)
     else:
         yield Check(Verdict.OK, "state folder", f"{folder}")

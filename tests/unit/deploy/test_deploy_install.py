@@ -50,7 +50,9 @@ def snapshot(root: Path) -> dict[str, tuple[int, str]]:
     return {str(path): (path.stat().st_mtime_ns, path.read_text(encoding="utf-8")) for path in files}
 
 
-@pytest.mark.parametrize("script", ["demo.sh", "install.sh", "python.sh", "release.sh", "test.sh", "uninstall.sh"])
+@pytest.mark.parametrize(
+    "script", ["demo.sh", "ichnode.sh", "install.sh", "python.sh", "release.sh", "test.sh", "uninstall.sh"]
+)
 def test_every_script_is_valid_posix_shell(script, deploy, run):
     assert run(["sh", "-n", deploy / script]).stderr == ""
 
@@ -139,6 +141,41 @@ def test_a_removal_takes_program_units_and_the_weights_that_ship(install, checko
     run(["sh", checkout / "deploy" / "uninstall.sh"], DESTDIR=str(root))
 
     assert [path for path in root.rglob("*") if path.is_file()] == [root / "etc/ichnode/config.toml"]
+
+
+@pytest.mark.parametrize(
+    ("who", "said"), [("root", "runuser -u ichnode --"), ("anna", "sudo -u ichnode --"), ("ichnode", "")]
+)
+def test_the_command_runs_the_program_as_the_services_user_with_the_installed_configuration(
+    install, tmp_path, run, who, said
+):
+    command = install() / "usr/local/bin/ichnode"
+    stubs = tmp_path / "stubs"
+    stubs.mkdir()
+    for name, does in {
+        "id": f"echo {who}",
+        "runuser": 'echo runuser "$@"',
+        "sudo": 'echo sudo "$@"',
+        "env": 'echo "$@"',
+    }.items():
+        (stubs / name).write_text(f"#!/bin/sh\n{does}\n", encoding="utf-8")
+        (stubs / name).chmod(0o755)
+
+    done = run([command, "show", "a b"], PATH=f"{stubs}:/bin", ICHNODE_CONFIG="")
+
+    program = "ICHNODE_CONFIG=/etc/ichnode/config.toml /opt/ichnode/venv/bin/ichnode show a b"
+    assert done.stdout.split() == [*said.split(), *(["env"] if said else []), *program.split()]
+
+
+def test_a_command_of_another_is_neither_overwritten_nor_removed(install, checkout, tmp_path, run):
+    command = tmp_path / "root/usr/local/bin/ichnode"
+    command.parent.mkdir(parents=True)
+    command.write_text("another's", encoding="utf-8")
+
+    root = install()
+    run(["sh", checkout / "deploy" / "uninstall.sh"], DESTDIR=str(root))
+
+    assert command.read_text(encoding="utf-8") == "another's"
 
 
 def test_a_removal_leaves_what_is_a_sites_own(install, checkout, run):
