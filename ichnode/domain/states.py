@@ -20,7 +20,7 @@ class Transfer(StrEnum):
     NONE = "none"  # not over the network, or not known
     OPEN = "open"
     CLOSED = "closed"  # released in order
-    CUT = "cut"  # aborted, or we died under it: quiet does not mean complete
+    CUT = "cut"  # aborted, refused for want of room, or we died under it: quiet does not mean complete
 
 
 class Decision(StrEnum):

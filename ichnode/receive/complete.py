@@ -141,7 +141,7 @@ def _shortage(arrival: Arrival) -> tuple[int, str]:
     if holes:
         return holes, f"{holes} missing between the {n} that came"
     if arrival.was_cut:
-        return 1, f"the association broke off after {_images(n)}"
+        return 1, f"the association broke off, or images were refused for want of room, after {_images(n)}"
     return 0, ""
 
 

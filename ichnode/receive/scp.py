@@ -226,7 +226,7 @@ class Receiver:
             where = trace(error)  # not its message, which might quote patient data
             log.error("an instance was not understood: %s", where, extra={"action": "store"})  # noqa: TRY400
             taken = Taken(status=CANNOT_UNDERSTAND, outcome=Outcome.REFUSED, why="an unexpected error")
-        self._tallies.setdefault(event.assoc, Tally()).notes(taken)
+        self._tallies.setdefault(event.assoc, Tally()).notes(taken, str(event.request.AffectedSOPInstanceUID))
         return taken.status
 
     def _in_time(self, event: Event) -> Taken:
@@ -275,8 +275,9 @@ class Receiver:
     def _end(self, association: Any, *, in_order: bool) -> None:
         self._not_in_hand(association)
         self._gate.ends(association)
-        self._marks.end(self.transfers.ends(association, in_order=in_order))
         tally, reception = self._tallies.pop(association, None), self._receptions.pop(association, None)
+        # Who was told that there is no room comes again: until then quiet does not mean complete.
+        self._marks.end(self.transfers.ends(association, in_order=in_order and not (tally and tally.awaited)))
         try:
             if reception is not None:
                 reception.ended(in_order=in_order)

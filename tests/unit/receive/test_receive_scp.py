@@ -170,6 +170,28 @@ def test_a_full_disk_while_writing_is_a700_and_leaves_nothing(listen, associate,
     association.release()
 
 
+@pytest.mark.parametrize(("comes_again", "transfer"), [(False, Transfer.CUT), (True, Transfer.CLOSED)])
+def test_a_series_of_which_an_instance_found_no_room_is_not_complete_until_it_comes_again(
+    comes_again, transfer, listen, associate, make_slice, db, monkeypatch, wait_until
+):
+    def fail(*_args):
+        raise OSError(28, "No space left on device")
+
+    receiver = listen()
+    association = associate(receiver.port)
+    assert association.send_c_store(make_slice(1)).Status == 0x0000
+    with monkeypatch.context() as patch:
+        patch.setattr("ichnode.store.files._write_and_sync", fail)
+        assert association.send_c_store(make_slice(2)).Status == 0xA700
+    if comes_again:
+        assert association.send_c_store(make_slice(2)).Status == 0x0000
+
+    association.release()
+
+    wait_until(lambda: transfer_of(db) is not Transfer.OPEN)
+    assert transfer_of(db) is transfer
+
+
 def test_an_unexpected_error_is_a_status_and_quotes_no_patient(listen, associate, make_slice, monkeypatch, caplog):
     def fail(*_args, **_kwargs):
         raise RuntimeError("PatientName Doe^Jane is odd")
