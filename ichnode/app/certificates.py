@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ichnode.config.config import Config
 from ichnode.tls.certificates import ALARM_BEFORE_S, faults
+from ichnode.tls.contexts import client_context, server_context
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,14 @@ def certificate_faults(config: Config) -> CertificateFaults:
     except (OSError, ValueError) as error:
         return CertificateFaults(alarms=(f"The certificates of [tls] cannot be read: {type(error).__name__}.",))
     return CertificateFaults(alarms=alarms, warnings=tuple(fault for fault in told if fault not in alarms))
+
+
+def check_certificates(config: Config) -> None:
+    """Loads what [tls] names, as the services do. Raises ConfigError for what cannot be used."""
+    files = config.tls.files
+    if files.certificate is not None:
+        server_context(files, mutual=config.tls.mutual)
+    client_context(files, check_name=False)
 
 
 def warn_of_certificates(config: Config) -> None:

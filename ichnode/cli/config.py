@@ -5,6 +5,7 @@ from typing import Any
 import typer
 from pydantic_core import PydanticUndefined
 
+from ichnode.app.certificates import check_certificates
 from ichnode.cli.context import OUT, AsJson, options, print_json
 from ichnode.config.config import Config
 from ichnode.config.values import Section, section_of
@@ -14,19 +15,25 @@ app = typer.Typer(help="Check config.toml, or print what may stand in it.", no_a
 
 @app.command()
 def check(context: typer.Context, as_json: AsJson = False) -> None:
-    """Is config.toml valid? Each wrong key is named with its line and what is allowed. Exit code 2 when it is not."""
+    """Is config.toml valid, and can its TLS files be used? Each wrong key is named with its line and what is allowed.
+
+    Exit code 2 when it is not."""
     path = options(context).path()
     config = options(context).load()
+    check_certificates(config)
     if as_json:
         print_json(config.model_dump(mode="json"))
         return
     OUT.print(f"{path} is valid.", markup=False, soft_wrap=True)
     OUT.print(f"  listens as {config.node.ae_title} on {config.receive.host}:{config.receive.port}", markup=False)
+    if config.receive.tls_port is not None:
+        callers = "callers show a certificate" if config.tls.mutual else "callers need no certificate"
+        OUT.print(f"  and over TLS on {config.receive.host}:{config.receive.tls_port}; {callers}", markup=False)
     there = "" if (config.work.weights / "card.toml").exists() else ", which are not there"
     OUT.print(f"  analyses with the weights {config.work.weights}{there}", markup=False)
     for destination in config.destination:
-        objects = ", ".join(destination.objects)
-        OUT.print(f"  sends {objects} to {destination.name} ({destination.host}:{destination.port})", markup=False)
+        objects, tls = ", ".join(destination.objects), " over TLS" if destination.tls else ""
+        OUT.print(f"  sends {objects} to {destination.name} ({destination.host}:{destination.port}{tls})", markup=False)
 
 
 @app.command()

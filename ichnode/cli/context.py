@@ -67,6 +67,10 @@ class Options:
         searched = " nor ".join(str(candidate) for candidate in SEARCH)
         raise ConfigError(f"There is neither {searched}.", hint="Name one with --config or ICHNODE_CONFIG.")
 
+    def has_one(self) -> bool:
+        """Whether there is a configuration: one is named, or found."""
+        return self.config is not None or any(candidate.exists() for candidate in SEARCH)
+
     def load(self) -> Config:
         """The configuration. Raises ConfigError."""
         return load_config(self.path())

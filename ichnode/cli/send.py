@@ -7,24 +7,31 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
-from ichnode.cli.context import ERR, OUT, AsJson, Exit, NothingFound, print_json
-from ichnode.cli.peer import CalledAE, CallingAE, PeerAddress, parse_peer
+from ichnode.cli.context import ERR, OUT, AsJson, Exit, NothingFound, options, print_json
+from ichnode.cli.peer import CalledAE, CallingAE, OverTls, TlsName, named_or_at
 from ichnode.deliver.classify import Outcome
 from ichnode.deliver.parcel import dicom_files
 from ichnode.deliver.send import send as send_files
 
 
 def send(
+    context: typer.Context,
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", exists=True, help="A DICOM file, or a folder of them at any depth.")
     ],
-    to: PeerAddress,
-    called: CalledAE = "ICHNODE",
-    calling: CallingAE = "ICHNODE-SEND",
+    to: Annotated[
+        str, typer.Argument(metavar="NAME|HOST:PORT", help="A configured destination or PACS, or an address.")
+    ],
+    called: CalledAE = None,
+    calling: CallingAE = None,
+    tls: OverTls = False,
+    tls_name: TlsName = None,
     as_json: AsJson = False,
 ) -> None:
     """Send DICOM files to a node or PACS (C-STORE), the stored bytes unchanged. Exit code 1 unless all arrived."""
-    peer = parse_peer(to, called, calling)
+    peer = named_or_at(
+        options(context), to, called=called, calling=calling, tls=tls, tls_name=tls_name, default_title="ICHNODE-SEND"
+    )
     paths = dicom_files(folder) if folder.is_dir() else [folder]
     if not paths:
         raise NothingFound(f"{folder} holds no DICOM file.")
