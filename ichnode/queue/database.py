@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from sqlalchemy import Connection, Engine, ExceptionContext, Insert, create_engine, event
+from sqlalchemy import Connection, Engine, Insert, create_engine, event
+from sqlalchemy.exc import OperationalError
 
 from ichnode.queue.migration import WAIT_S, is_earlier, take_part
 
@@ -47,11 +48,18 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction: all of it, or on any error nothing."""
-        with self.writers.begin() as connection:
-            yield connection
+        try:
+            with self.writers.begin() as connection:
+                yield connection
+        except OperationalError as error:
+            # What SQLite opens while the file cannot be written may only read for as long as it is open, and so may all
+            # that this process opens beside it, for they share its memory: everything is closed, and opened anew.
+            if getattr(error.orig, "sqlite_errorcode", 0) & PRIMARY_CODE == sqlite3.SQLITE_READONLY:
+                self.close()
+            raise
 
     def close(self) -> None:
-        """Closes every connection."""
+        """Closes every connection that is not in use. Whoever needs one later opens a new one."""
         self.readers.dispose()
         self.writers.dispose()
         self.in_use.close()
@@ -105,13 +113,5 @@ def _engine(path: Path, begin: str) -> Engine:
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
-
-    @event.listens_for(engine, "handle_error")
-    def _on_error(context: ExceptionContext) -> None:
-        # SQLite opens a file that it may not write for reading, and the connection stays so when it may again: such
-        # connections are thrown away, and the next one tries anew.
-        code = getattr(context.original_exception, "sqlite_errorcode", 0)
-        if code & PRIMARY_CODE == sqlite3.SQLITE_READONLY:
-            context.is_disconnect = True
 
     return engine

@@ -3,7 +3,7 @@
 A file system in memory (FUSE) that counts what would need room: write, fsync, create, mkdir, symlink, rename, and
 truncate to more. Lines on standard input tell it what to do; it answers each with the count since the last:
 
-    fail ERRNO N    the Nth of them and all that come after fail; a write that is the Nth is cut short instead
+    fail ERRNO N    the Nth of them and all that come after fail; if it makes a file longer, it is cut short
     deny ERRNO TEXT all that would change a file whose name begins with TEXT fails
     count           nothing new
     free            all goes well again
@@ -70,7 +70,8 @@ class Filling(Volatile):
         if mfusepy.fuse_get_context()[2] == 0:  # the kernel writes back memory that is mapped: it has its room
             return super().write(path, data, offset, fh)
         self._changes(path)
-        if self.count + 1 == self.fails_from and len(data) > 1:
+        grows = offset + len(data) > self.getattr(path, fh)["st_size"]
+        if self.count + 1 == self.fails_from and len(data) > 1 and grows:
             self.count += 1
             return super().write(path, data[: len(data) // 2], offset, fh)
         self._needs_room(path)

@@ -1,22 +1,22 @@
-"""The disk is full from the n-th write of a study on: every 60th n. ``python -m tests.faults.every_write`` takes all.
+"""The disk is full from the n-th write of a study on: every 90th n. ``python -m tests.faults.every_write`` takes all.
 
 Needs FUSE and the package mfusepy (FUSE_LIBRARY_PATH where libfuse is in no usual place).
 """
 
-import pytest
+from tests.peers.tools import missing
 
-EVERY = 60
+EVERY = 90
 
 
 def test_a_disk_that_is_full_from_any_write_on_costs_no_image_and_no_result(make_node, orthanc, tmp_path):
     try:
         from tests.faults import every_write
     except (ImportError, OSError):
-        pytest.skip("mfusepy or libfuse is missing")
+        missing("mfusepy or libfuse")
     node = make_node()
     with every_write.mounted(node.state_dir) as disk:
         if disk is None:
-            pytest.skip("no right to mount a FUSE")
+            missing("the right to mount a FUSE")
         try:
             figures = every_write.run(node, disk, orthanc, tmp_path, range(1, 10_000, EVERY), untouched=1)
         finally:

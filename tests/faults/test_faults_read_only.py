@@ -13,7 +13,7 @@ from ichnode.cli.context import Exit
 from tests.faults.ledger import integrity
 from tests.peers.node import SERVICES
 from tests.peers.series import PHANTOM_BLEED, phantom, send, study_of, written
-from tests.peers.tools import wait_until
+from tests.peers.tools import missing, wait_until
 
 try:
     from tests.faults.filling import mounted
@@ -30,11 +30,11 @@ SAID = ("readonly database", "disk I/O error", "unable to open database file")
 @pytest.fixture(scope="module")
 def node_and_disk(make_node, orthanc):
     if mounted is None:
-        pytest.skip("mfusepy or libfuse is missing")
+        missing("mfusepy or libfuse")
     node = make_node()
     with mounted(node.state_dir) as disk:
         if disk is None:
-            pytest.skip("no right to mount a FUSE")
+            missing("the right to mount a FUSE")
         try:
             node.configure([orthanc], {"schedule": {"sweep_s": 2, "lease_sweep_s": 15}})  # as they are by default
             node.bleed(PHANTOM_BLEED)
