@@ -28,7 +28,7 @@ def verify(
         Path | None,
         typer.Argument(metavar="FOLDER", exists=True, file_okay=False, help="An archived trail; else this node's."),
     ] = None,
-    first: Annotated[int, typer.Option(min=1, help="The oldest record that shall be here.")] = 1,
+    first: Annotated[int, typer.Option(min=1, help="The oldest record here, after archiving.")] = 1,
     head: Annotated[
         list[str] | None,
         typer.Option(metavar="NUMBER:HASH", help="A record's hash as the journal has it; may be said again."),
@@ -89,7 +89,7 @@ def _in_words(record: Record) -> str:
     root = fromstring(record.message)
     event = _the(root, "EventIdentification")
     what = [code.get("originalText", "") for code in [_the(event, "EventID"), *event.findall("EventTypeCode")]]
-    who = [str(p.get("UserName") or p.get("UserID")) for p in root.findall("ActiveParticipant")]
+    who = [_person(participant) for participant in root.findall("ActiveParticipant")]
     told = event.findtext("EventOutcomeDescription")
     whose = [thing.get("ParticipantObjectID", "") for thing in root.findall("ParticipantObjectIdentification")]
     parts: tuple[object, ...] = (
@@ -101,6 +101,12 @@ def _in_words(record: Record) -> str:
         *whose,
     )
     return "  ".join(str(part) for part in parts if part)
+
+
+def _person(participant: Element) -> str:
+    """Who took part, and where from; a person's name says that already."""
+    name, at = str(participant.get("UserName") or participant.get("UserID")), participant.get("NetworkAccessPointID")
+    return f"{name} at {at}" if at else name
 
 
 def _the(parent: Element, tag: str) -> Element:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ from ichnode.app.trail import trail_of
 from ichnode.app.wire import store_of
 from ichnode.cli.context import OUT, AsJson, Exit, NothingFound, options, print_json, queue
 from ichnode.config.config import Config
-from ichnode.domain.errors import Retryable
+from ichnode.domain.errors import ConfigError, Retryable
 from ichnode.metered import ODD
 from ichnode.queue.purge import Stored
 from ichnode.store.purge import look
@@ -83,7 +83,14 @@ def _deliverer_stopped(config: Config, found: Stored) -> Iterator[None]:
     if not found.undelivered:
         yield
         return
-    with alone(config, "deliver"):
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone(config, "deliver"))
+        except ConfigError as error:
+            hint = "Stop it (systemctl stop ichnode-deliver; `ichnode run`: Ctrl-C), purge, and start it again."
+            raise Retryable(
+                "The deliverer runs and may hold an object of it: nothing was deleted.", hint=hint
+            ) from error
         yield
 
 

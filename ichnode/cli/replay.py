@@ -44,7 +44,7 @@ def replay(
         Path | None, typer.Option(exists=True, file_okay=False, help="Take DICOM files from this folder first.")
     ] = None,
     from_pacs: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Pull from this PACS of the configuration first.")
+        str | None, typer.Option(metavar="NAME", help="First pull the study from this [[pacs]] of the configuration.")
     ] = None,
     weights: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="With these weights.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,

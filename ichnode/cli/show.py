@@ -11,6 +11,7 @@ from pydicom import dcmread
 from ichnode.app.wire import store_of
 from ichnode.cli.context import OUT, AsJson, Exit, NothingFound, clock, options, print_json, queue
 from ichnode.cli.figures import told
+from ichnode.domain.errors import Retryable
 from ichnode.domain.outputs import ObjectKind
 from ichnode.domain.states import Closing, DeliveryState
 from ichnode.queue import views
@@ -38,8 +39,9 @@ def show(
         hint = "`ichnode status` lists the newest; a study is named by its Study Instance UID."
         raise NothingFound(f"The queue knows nothing of {what}.", hint=hint)
     if report or html:
-        wanted = [path for row in found if (path := _report_path(row, what)) is not None]
-        _print_reports([store_of(config).resolve(path) for path in wanted], as_html if html else as_text)
+        made = [one for row in found if (one := _report_that_holds(row, what)) is not None]
+        study = found[-1]["study_instance_uid"]
+        _print_reports(made, store_of(config).resolve, study, as_html if html else as_text)
     elif as_json:
         print_json([row | {"audit": [asdict(entry) for entry in row["audit"]]} for row in found])
     else:
@@ -48,15 +50,14 @@ def show(
     raise typer.Exit(Exit.OK)
 
 
-def _report_path(row: dict[str, Any], what: str) -> str | None:
+def _report_that_holds(row: dict[str, Any], what: str) -> dict[str, Any] | None:
     """The report that the newest job of a series made, or came to again; of the job whose number ``what`` is.
 
-    None where there is none, or it is no longer kept.
+    None where there is none.
     """
     jobs = [job for job in row["jobs"] if job["finished_at"] and (not what.isdecimal() or job["id"] == int(what))]
     jobs.sort(key=lambda job: (job["finished_at"], job["id"]), reverse=True)
-    found = next((report for job in jobs if (report := _report_of(job, row["outputs"])) is not None), None)
-    return None if found is None or found["purged_at"] is not None else str(found["path"])
+    return next((report for job in jobs if (report := _report_of(job, row["outputs"])) is not None), None)
 
 
 def _report_of(job: dict[str, Any], outputs: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -67,11 +68,21 @@ def _report_of(job: dict[str, Any], outputs: Sequence[dict[str, Any]]) -> dict[s
     return min(fit, key=lambda out: out["sop_class_uid"], default=None)
 
 
-def _print_reports(paths: Sequence[Path], form: Callable[[Reading], str]) -> None:
-    """Raises NothingFound where there is none."""
-    if not paths:
-        raise NothingFound("There is no report yet, or retention has deleted it.", hint="`ichnode show` tells which.")
-    for path in paths:
+def _print_reports(
+    made: Sequence[dict[str, Any]], resolve: Callable[[str], Path], study: str, form: Callable[[Reading], str]
+) -> None:
+    """Those that are kept. Raises NothingFound where there is none, Retryable where its file is not on the disk."""
+    kept = [resolve(report["path"]) for report in made if report["purged_at"] is None]
+    there = [path for path in kept if path.exists()]
+    if not there and made:
+        again = f"The PACS has what was delivered. To make it anew: `ichnode replay {study} --from-pacs NAME`."
+        if not kept:
+            day = clock(max(report["purged_at"] for report in made))
+            raise NothingFound(f"The report is no longer kept here: retention deleted it on {day}.", hint=again)
+        raise Retryable(f"The report should be in {kept[0]}: No such file or directory.", hint=again)
+    if not there:
+        raise NothingFound("There is no report yet.", hint=f"`ichnode show {study}` tells how far it is.")
+    for path in there:
         typer.echo(form(read(dcmread(path))))
 
 

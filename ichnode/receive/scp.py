@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from ssl import SSLSocket
 from typing import Any, Final
 
 from pynetdicom import AE, evt
@@ -192,13 +193,14 @@ class Receiver:
             if refused is None:
                 return
             reason, why = refused.reason, refused.why
+        over_tls = _is_tls(association)
         association.acse.send_reject(*reason)
         association.kill()
-        self._trail.associated(title, address, why)
+        self._trail.associated(title, address, why, tls=over_tls)
 
     def _on_accepted(self, event: Event) -> None:
         self.transfers.begins(event.assoc)
-        self._trail.associated(*_caller(event.assoc))
+        self._trail.associated(*_caller(event.assoc), tls=_is_tls(event.assoc))
 
     def _on_rejected(self, event: Event) -> None:
         """Pynetdicom's own rejections."""
@@ -206,7 +208,7 @@ class Receiver:
         why = "not acceptable" if called == self._settings.ae_title else "wrong called AE title"
         self._gate.ends(event.assoc)
         self.refusals.note(" at ".join(_caller(event.assoc)), why)
-        self._trail.associated(*_caller(event.assoc), why)
+        self._trail.associated(*_caller(event.assoc), why, tls=_is_tls(event.assoc))
 
     def _on_echo(self, _event: Event) -> int:
         return SUCCESS
@@ -293,6 +295,12 @@ class Receiver:
         with self._idle:
             self._in_hand.discard(association)
             self._idle.notify_all()
+
+
+def _is_tls(association: Any) -> bool:
+    """Whether it calls over TLS."""
+    transport = association.dul.socket
+    return transport is not None and isinstance(transport.socket, SSLSocket)
 
 
 def _caller(association: Any) -> tuple[str, str]:

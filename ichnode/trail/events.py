@@ -56,9 +56,10 @@ def stopped(us: Us, gravity: Gravity) -> AuditMessage:
     return _activity(us, codes.APPLICATION_STOP, gravity)
 
 
-def associated(us: Us, ae_title: str, address: str, why: str = "", times: int = 1) -> AuditMessage:
-    """A peer opened an association; with ``why`` it was refused. ``times``: so often since the last such message."""
-    text = f"association refused: {why}" if why else "association accepted"
+def associated(us: Us, ae_title: str, address: str, why: str = "", how: str = "", times: int = 1) -> AuditMessage:
+    """A peer opened an association; with ``why`` it was refused. ``how``: over what, where that is not plain text.
+    ``times``: so often since the last such message."""
+    text = f"association{how} refused: {why}" if why else f"association accepted{how}"
     text += f" ({times} of this address)" if times > 1 else ""
     gravity = Gravity.MINOR if why else Gravity.SUCCESS
     return _alert(us, codes.NODE_AUTHENTICATION, gravity, text, others=(_caller(ae_title, address),))

@@ -6,7 +6,7 @@ from typing import Final
 
 REPEATS_S: Final = 60.0
 
-Caller = tuple[str, str, str]  # AE title, address, why it was refused
+Caller = tuple[str, str, str, str]  # AE title, address, why it was refused, over what
 
 
 @dataclass(slots=True)

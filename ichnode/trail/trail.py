@@ -47,10 +47,12 @@ class Trail:
         else:
             self._succeeded()
 
-    def associated(self, ae_title: str, address: str, why: str = "") -> None:
+    def associated(self, ae_title: str, address: str, why: str = "", *, tls: bool = False) -> None:
         """An association was accepted, or refused: ``why``. A flood of them makes one message a minute and address."""
         key = f"{address} {why}" if why else f"{address} {ae_title}"
-        self._tell(self._repeats.came(key, (ae_title, address, why), now=time.monotonic()))
+        how = " over TLS" if tls else ""
+        caller = ae_title, address, why, how
+        self._tell(self._repeats.came(key + how, caller, now=time.monotonic()))
 
     @contextmanager
     def of_service(self) -> Iterator["Trail"]:

@@ -92,6 +92,10 @@ def _look_at(reading: _Reading, name: str, number: int, line: bytes) -> None:
         reading.faults.append(fault(f"record {record.number} was changed: it does not fit its hash"))
     if reading.known.get(record.number, record.sha256) != record.sha256:
         reading.faults.append(fault(f"record {record.number} is not the one whose hash was noted"))
+    if reading.head is None and record.number < reading.first:
+        text = f"begins with record {record.number}: what should have been archived before {reading.first} is here too"
+        reading.notes.append(fault(text))
+        reading.first = record.number
     head = reading.head or Head(number=reading.first - 1, sha256=NO_HASH if reading.first == 1 else record.previous)
     if record.number <= head.number:
         how = "moved" if any(record.number in gap for gap in reading.gaps) else "a copy"

@@ -65,6 +65,28 @@ def test_who_reads_the_trail_is_told_in_it(ichnode):
     assert ichnode("audit", "verify").code == Exit.OK
 
 
+@pytest.mark.usefixtures("log")
+def test_a_whole_trail_of_which_less_was_asked_for_is_whole_and_that_is_said(ichnode):
+    said = ichnode("audit", "verify", "--first", 2)
+    assert said.code == Exit.OK
+    assert "begins with record 1: what should have been archived before 2 is here too" in said.out
+    assert "2 records, whole" in said.out
+    assert ichnode("audit", "verify").out.count("\n") == 1
+
+
+def test_who_called_is_shown_with_the_address(ichnode, config):
+    loaded = load_config(config)
+    db = open_database_of(loaded)
+    trail_of(loaded, db, "receive").associated("CT1", "10.1.2.3", tls=True)
+    trail_of(loaded, db, "receive").associated("CT1", "10.1.2.4")
+    db.close()
+    first, second = ichnode("audit", "show").out.splitlines()
+    assert "CT1 at 10.1.2.3" in first
+    assert "association accepted over TLS" in first
+    assert "CT1 at 10.1.2.4" in second
+    assert "TLS" not in second
+
+
 def test_a_node_without_a_trail_says_so(ichnode):
     said = ichnode("audit", "verify")
     assert said.code == Exit.NO

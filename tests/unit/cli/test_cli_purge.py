@@ -81,8 +81,9 @@ def test_what_the_deliverer_may_hold_needs_it_stopped(ichnode, config, add_job):
     with (config.parent / "state/deliver.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         refused = ichnode("purge", STUDY, "--yes", "--force")
-    assert refused.code == Exit.USAGE
-    assert "Another `ichnode deliver` uses" in refused.err
+    assert refused.code == Exit.LATER
+    assert "The deliverer runs and may hold an object of it: nothing was deleted." in refused.err
+    assert "systemctl stop ichnode-deliver" in refused.err
     assert ichnode("show", STUDY).code == Exit.OK
 
 

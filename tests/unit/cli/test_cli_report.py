@@ -4,6 +4,7 @@ from datetime import datetime
 
 import pytest
 from pydicom import Dataset
+from sqlalchemy import update
 
 from ichnode.app.wire import open_database_of, store_of
 from ichnode.cli.context import Exit
@@ -12,6 +13,7 @@ from ichnode.domain.figures import Figures
 from ichnode.domain.outputs import ObjectKind
 from ichnode.domain.states import JobState
 from ichnode.queue.jobs import claim, finish, replay
+from ichnode.queue.tables import OUTPUTS
 from ichnode.report.build import build_not_analysed
 from ichnode.report.gate import encode
 from ichnode.report.inputs import Installation
@@ -104,3 +106,17 @@ def test_a_file_that_is_gone_is_told_and_no_defect(ichnode, config):
 
     assert said.code == Exit.LATER
     assert "No such file" in said.err
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_report_that_retention_deleted_is_told_with_the_day_and_how_to_make_it_anew(ichnode, config):
+    db = open_database_of(load_config(config))
+    with db.write() as connection:
+        connection.execute(update(OUTPUTS).values(purged_at=1795305600.0))
+    db.close()
+
+    said = ichnode("show", STUDY, "--report")
+
+    assert said.code == Exit.NO
+    assert "The report is no longer kept here: retention deleted it on 2026-11-2" in said.err
+    assert f"ichnode replay {STUDY} --from-pacs NAME" in said.err

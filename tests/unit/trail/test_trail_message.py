@@ -13,7 +13,7 @@ EVENTS = {
     "started": (events.started,),
     "stopped": (events.stopped, Gravity.MAJOR),
     "associated": (events.associated, *CALLER),
-    "refused": (events.associated, *CALLER, "not on the list of allowed peers", 17),
+    "refused": (events.associated, *CALLER, "not on the list of allowed peers", "", 17),
     "receiving": (events.receiving, *CALLER, "1.2.3", {CT: 1}),
     "received": (lambda us: events.received(us, *CALLER, "1.2.3", {CT: 30, SR: 1}, is_new=True, in_order=True),),
     "received again, cut": (lambda us: events.received(us, *CALLER, "1.2.3", {CT: 3}, is_new=False, in_order=False),),
