@@ -139,6 +139,7 @@ def mounted(folder: Path) -> Iterator[Disk | None]:
             yield Disk(process) if process.poll() is None else None
         finally:
             subprocess.run(["umount", "--lazy", str(folder)], check=False, capture_output=True)
+            process.kill()  # it would live for as long as anybody has a file of it open
 
 
 def main() -> None:
