@@ -15,6 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from ichnode.app.wire import open_database_of
 from ichnode.config.config import Config
 from ichnode.domain.errors import ConfigError
+from ichnode.owned import open_owned
 from ichnode.queue.database import Database
 from ichnode.queue.migration import is_awaited
 
@@ -55,7 +56,7 @@ def database(config: Config) -> Iterator[Database]:
 def alone(config: Config, service: str) -> Iterator[None]:
     """Holds the service's lock: two receivers or two deliverers on one queue would do everything twice."""
     path = config.node.state_dir / f"{service}.lock"
-    with path.open("w") as lock:
+    with os.fdopen(open_owned(path, os.O_RDWR), "r+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -55,14 +55,18 @@ class Database:
             # What SQLite opens while the file cannot be written may only read for as long as it is open, and so may all
             # that this process opens beside it, for they share its memory: everything is closed, and opened anew.
             if getattr(error.orig, "sqlite_errorcode", 0) & PRIMARY_CODE == sqlite3.SQLITE_READONLY:
-                self.close()
+                self._disconnect()
             raise
 
     def close(self) -> None:
+        """Closes everything; whoever waits to migrate the tables may do so."""
+        self._disconnect()
+        self.in_use.close()
+
+    def _disconnect(self) -> None:
         """Closes every connection that is not in use. Whoever needs one later opens a new one."""
         self.readers.dispose()
         self.writers.dispose()
-        self.in_use.close()
 
 
 def open_database(path: Path, *, wait_s: float = WAIT_S) -> Database:

@@ -1,6 +1,7 @@
 """The tables brought to this version, while nobody else has them open."""
 
 import fcntl
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
 from ichnode.domain.errors import ConfigError, Retryable
+from ichnode.owned import open_owned
 
-WAIT_S: Final = 30.0  # services that are restarted together end within seconds, the deliverer within 90
+WAIT_S: Final = 30.0  # services that make way end within seconds; for a slower one systemd tries again
 POLL_S: Final = 0.1
 
 
@@ -26,12 +28,12 @@ def take_part(path: Path, engine: Engine, *, wait_s: float) -> IO[str]:
     Raises Retryable where tables that must be migrated are still in use after ``wait_s``, ConfigError for tables that
     are newer than this program.
     """
-    with path.with_suffix(".migrate.lock").open("w") as turn:
+    with _lock_file(path, ".migrate.lock") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)  # one at a time, from here to the lock that is kept
-        in_use = path.with_suffix(".in-use.lock").open("w")
+        in_use = _lock_file(path, ".in-use.lock")
         try:
             if not is_current(engine):
-                with path.with_suffix(".awaited.lock").open("w") as awaited:
+                with _lock_file(path, ".awaited.lock") as awaited:
                     fcntl.flock(awaited, fcntl.LOCK_EX)  # services make way when they see it
                     _wait_until_unused(in_use, wait_s)
                 migrate(engine)
@@ -44,7 +46,7 @@ def take_part(path: Path, engine: Engine, *, wait_s: float) -> IO[str]:
 
 def is_awaited(path: Path) -> bool:
     """Whether a process of a later version waits for all others to close the queue at ``path``. Raises OSError."""
-    with path.with_suffix(".awaited.lock").open("a") as awaited:  # "w" would touch it at each look
+    with _lock_file(path, ".awaited.lock") as awaited:
         try:
             fcntl.flock(awaited, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -85,6 +87,10 @@ def alembic_config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     return config
+
+
+def _lock_file(path: Path, suffix: str) -> IO[str]:
+    return os.fdopen(open_owned(path.with_suffix(suffix), os.O_RDWR), "r+")
 
 
 def _wait_until_unused(in_use: IO[Any], wait_s: float) -> None:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ichnode.owned import give_to_owner, open_owned
 from ichnode.store.files import sync_folder
 from ichnode.trail.records import Head
 
-FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
 LOCK_LIMIT_S: Final = 5.0  # a stopped process that holds the lock must not hold up the node
 LOCK_POLL_S: Final = 0.005
@@ -48,7 +48,7 @@ class TrailFolder:
         Raises OSError; then nothing of them is left, unless that failed too: the next writer sees to it.
         """
         is_new = not self.current.exists()
-        handle = open_own(self.current, os.O_WRONLY | os.O_APPEND)
+        handle = open_owned(self.current, os.O_WRONLY | os.O_APPEND)
         try:
             size = os.fstat(handle).st_size
             try:
@@ -74,7 +74,7 @@ class TrailFolder:
 
     def note_head(self, head: Head) -> None:
         """Notes the newest record, after it is on the disk: the head may lag behind the file, never run ahead of it."""
-        handle = open_own(self.root / "trail.head", os.O_WRONLY)
+        handle = open_owned(self.root / "trail.head", os.O_WRONLY)
         try:
             os.pwrite(handle, b"%019d %s\n" % (head.number, head.sha256.encode()), 0)
         finally:
@@ -85,27 +85,13 @@ class TrailFolder:
         """The writers' lock, between processes and threads. Raises TimeoutError, OSError."""
         if not self.root.is_dir():
             self.root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-            _give_to_owner(self.root, self.root.parent)
-        handle = open_own(self.root / "trail.lock", os.O_RDWR)
+            give_to_owner(self.root, self.root.parent)
+        handle = open_owned(self.root / "trail.lock", os.O_RDWR)
         try:
             _lock(handle)
             yield
         finally:
             os.close(handle)
-
-
-def open_own(path: Path, flags: int) -> int:
-    """Opens a file of the trail, made if it is not there, for nobody but the owner of its folder. Raises OSError."""
-    handle = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-    _give_to_owner(handle, path.parent)
-    return handle
-
-
-def _give_to_owner(what: int | Path, folder: Path) -> None:
-    """What root makes, by a verb called with sudo, is the service's: else that could not write it any more."""
-    if os.geteuid() == 0:
-        owner = folder.stat()
-        os.chown(what, owner.st_uid, owner.st_gid)
 
 
 def _lock(handle: int) -> None:

@@ -10,9 +10,10 @@ from threading import Event
 from typing import Final
 
 from ichnode.domain.errors import IchnodeError
+from ichnode.owned import open_owned
 from ichnode.service import trace
 from ichnode.store.files import sync_folder
-from ichnode.trail.files import CLOSED, TrailFolder, open_own
+from ichnode.trail.files import CLOSED, TrailFolder
 from ichnode.trail.records import Record, parse
 from ichnode.trail.syslog import framed
 
@@ -101,7 +102,7 @@ def read_cursor(folder: TrailFolder) -> int:
 
 def _write_cursor(folder: TrailFolder, number: int) -> None:
     part = folder.root / "syslog.cursor.part"
-    handle = open_own(part, os.O_WRONLY | os.O_TRUNC)
+    handle = open_owned(part, os.O_WRONLY | os.O_TRUNC)
     with os.fdopen(handle, "wb", buffering=0) as file:
         file.write(b"%d\n" % number)
         os.fsync(file.fileno())
