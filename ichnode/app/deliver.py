@@ -28,7 +28,9 @@ def run_deliver(config: Config, stop: Event, *, ready: Callable[[str], None], al
         forwarding(config, db),
     ):
         destinations, told = destinations_of(config), reported_to(config)
-        # Whoever mends an address has to start the deliverer again: what was given up before is worth another try.
+        # Whoever mends an address has to start the deliverer again: what was given up before is worth another try, and
+        # so is what became too old while the node was off.
+        untold.give_up(db, now=time.time())
         untold.try_again(db, [peer.ae_title for peer in told], now=time.time())
         deliverer = Deliverer(db, destinations, store.root, reported_to=told, trail=trail)
         peers = [d.peer for d in destinations] + [peer_of(config, p) for p in config.pacs]

@@ -7,7 +7,6 @@ from ichnode.app.certificates import certificate_faults
 from ichnode.app.wire import reported_to
 from ichnode.cli.context import ago
 from ichnode.config.config import Config
-from ichnode.domain.states import PromiseState
 from ichnode.queue import views
 from ichnode.queue.acknowledged import AlarmKind, kind_of
 from ichnode.queue.database import Database
@@ -44,12 +43,11 @@ def alarms(now: views.Status, config: Config) -> list[str]:
         for h in now.held
     ]
     reachable = {peer.ae_title for peer in reported_to(config)}
-    for untold in now.untold:
-        given_up = untold["state"] == PromiseState.GIVEN_UP
-        if given_up or untold["attempts"] >= PATIENCE or untold["calling_ae"] not in reachable:
-            asked = ago(untold["asked_at"])
-            end = "; given up, until the deliverer is started again" if given_up else ""
-            texts.append(f"{untold['calling_ae']} waits for a commitment report from {asked}: {untold['reason']}{end}")
+    texts += [
+        _untold(peer)
+        for peer in now.untold
+        if peer["given_up"] or peer["attempts"] >= PATIENCE or peer["calling_ae"] not in reachable
+    ]
     texts += [f"in quarantine, {ago(q['at'])}: {q['reason']} ({q['path']})" for q in now.quarantined]
     texts += [f"{ago(entry.at)}: {entry.text}" for entry in now.node]
     texts += certificate_faults(config).alarms
@@ -65,3 +63,12 @@ def alarms(now: views.Status, config: Config) -> list[str]:
             text = f"{sum(kinds.values())} objects are still to be committed or confirmed by {name}, which is no"
             texts.append(f'{text} [[destination]] any more: put it back, with commitment = "no" to let them go')
     return texts
+
+
+def _untold(peer: views.Row) -> str:
+    """What one peer waits for."""
+    many, given_up = peer["count"] > 1, peer["given_up"]
+    what = f"{peer['count']} commitment reports, the first" if many else "a commitment report"
+    number = f"{given_up} " if many else ""
+    end = f"; {number}given up, until the deliverer is started again" if given_up else ""
+    return f"{peer['calling_ae']} waits for {what} from {ago(peer['asked_at'])}: {peer['reason']}{end}"

@@ -8,11 +8,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from ichnode.domain.commitment import Named, Report, Request
-from ichnode.domain.states import PromiseState, check_move
+from ichnode.domain.states import PromiseState
 from ichnode.queue.audit import Entity, note
 from ichnode.queue.database import Database, inserted_id
 from ichnode.queue.tables import AUDIT, INSTANCES, PROMISE_ITEMS, PROMISES, QUARANTINE
-from ichnode.queue.untold import LONGEST_S, is_void
+from ichnode.queue.untold import LONGEST_S, is_void, move
 
 PAGE: Final = 500  # of UIDs in one query
 KEPT_S: Final = 7 * 86400.0  # a request is remembered for so long after its report was delivered, or given up
@@ -73,9 +73,7 @@ def promise(db: Database, request: Request, *, calling_ae: str, address: str, no
         if row is not None:
             if set(_objects(connection, row.id)) != set(request.objects):
                 return Promised.CONFLICT
-            if row.state != PromiseState.DUE:
-                values = {"state": PromiseState.DUE, "next_at": now, "attempts": 0, "asked_at": now, "reason": ""}
-                _move(connection, row, PromiseState.DUE, "asked once more", now, values)
+            _ask_again(connection, row, now)
             return Promised.AGAIN
         values = {"transaction_uid": request.transaction_uid, "calling_ae": calling_ae, "address": address}
         values |= {"state": PromiseState.DUE}
@@ -120,7 +118,7 @@ def reported(db: Database, promise_id: int, report: Report, *, now: float) -> No
             where = PROMISE_ITEMS.c.promise_id == promise_id, PROMISE_ITEMS.c.sop_instance_uid == named.sop_instance_uid
             connection.execute(update(PROMISE_ITEMS).where(*where).values(failure_reason=reason))
         text = f"{len(report.committed)} committed, {len(report.failed)} failed"
-        _move(connection, row, PromiseState.REPORTED, text, now, {"reported_at": now, "reason": ""})
+        move(connection, row, PromiseState.REPORTED, text, now, {"reported_at": now, "reason": ""})
 
 
 def not_reported(db: Database, promise_id: int, *, reason: str, next_at: float) -> None:
@@ -145,7 +143,6 @@ def forget_old(db: Database, *, now: float) -> int:
                 continue
             connection.execute(delete(PROMISE_ITEMS).where(PROMISE_ITEMS.c.promise_id == promise_id))
             connection.execute(delete(PROMISES).where(PROMISES.c.id == promise_id))
-            # A number is given anew, and must not inherit a history.
             history = AUDIT.c.entity == Entity.PROMISE, AUDIT.c.entity_id == promise_id
             connection.execute(delete(AUDIT).where(*history))
             forgotten += 1
@@ -162,6 +159,14 @@ def _known(connection: Connection, transaction_uid: str, calling_ae: str) -> Row
     return connection.execute(select(PROMISES).where(*where)).first()
 
 
+def _ask_again(connection: Connection, row: Row[Any], now: float) -> None:
+    times = {"asked_at": now, "next_at": now}
+    if row.state == PromiseState.DUE:  # its attempts count on: what could not be delivered so far stays an alarm
+        connection.execute(update(PROMISES).where(PROMISES.c.id == row.id).values(times))
+    else:
+        move(connection, row, PromiseState.DUE, "asked once more", now, {**times, "attempts": 0, "reason": ""})
+
+
 def _objects(connection: Connection, promise_id: int) -> tuple[Named, ...]:
     columns = PROMISE_ITEMS.c.sop_class_uid, PROMISE_ITEMS.c.sop_instance_uid
     query = select(*columns).where(PROMISE_ITEMS.c.promise_id == promise_id).order_by(PROMISE_ITEMS.c.id)
@@ -171,11 +176,3 @@ def _objects(connection: Connection, promise_id: int) -> tuple[Named, ...]:
 def _promise(connection: Connection, row: Row[Any]) -> Promise:
     request = Request(transaction_uid=row.transaction_uid, objects=_objects(connection, row.id))
     return Promise(id=row.id, request=request, calling_ae=row.calling_ae, asked_at=row.asked_at, attempts=row.attempts)
-
-
-def _move(
-    connection: Connection, row: Row[Any], new: PromiseState, text: str, now: float, values: dict[str, object]
-) -> None:
-    check_move(PromiseState(row.state), new)
-    connection.execute(update(PROMISES).where(PROMISES.c.id == row.id).values(values | {"state": new}))
-    note(connection, Entity.PROMISE, row.id, now=now, old=row.state, new=new, text=text)

@@ -1,9 +1,9 @@
 """Reports on storage commitment that a peer could not be given for a week: no longer tried, but not forgotten."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, or_, select, update
 
 from ichnode.domain.states import PromiseState, check_move
 from ichnode.queue.audit import Entity, note
@@ -11,7 +11,6 @@ from ichnode.queue.database import Database
 from ichnode.queue.tables import INSTANCES, PROMISE_ITEMS, PROMISES
 
 LONGEST_S: Final = 7 * 86400.0  # a report that could not be delivered for so long is tried no more
-MOST_SHOWN: Final = 50  # a peer that asks and never listens shall not bury the other alarms
 NOWHERE: Final = "no [[modality]], [[destination]] or [[pacs]] says where to report"
 
 
@@ -22,10 +21,10 @@ def give_up(db: Database, *, now: float) -> int:
         if connection.execute(select(PROMISES.c.id).where(*late)).first() is None:
             return 0
     with db.write() as connection:
-        rows = connection.execute(select(PROMISES.c.id, PROMISES.c.reason).where(*late)).all()
-        for promise_id, reason in rows:
-            text = reason or NOWHERE
-            _move(connection, promise_id, PromiseState.DUE, PromiseState.GIVEN_UP, text, now, {"reason": text})
+        rows = connection.execute(select(PROMISES).where(*late)).all()
+        for row in rows:
+            text = row.reason or NOWHERE
+            move(connection, row, PromiseState.GIVEN_UP, text, now, {"reason": text})
     return len(rows)
 
 
@@ -34,20 +33,39 @@ def try_again(db: Database, titles: Sequence[str], *, now: float) -> int:
 
     The attempts count on, so that each is an alarm until it is delivered.
     """
-    query = select(PROMISES.c.id).where(PROMISES.c.state == PromiseState.GIVEN_UP, PROMISES.c.calling_ae.in_(titles))
+    query = select(PROMISES).where(PROMISES.c.state == PromiseState.GIVEN_UP, PROMISES.c.calling_ae.in_(titles))
     with db.write() as connection:
-        found = list(connection.execute(query).scalars())
-        for promise_id in found:
-            values = {"asked_at": now, "next_at": now}
-            _move(connection, promise_id, PromiseState.GIVEN_UP, PromiseState.DUE, "tried again", now, values)
-    return len(found)
+        rows = connection.execute(query).all()
+        for row in rows:
+            move(connection, row, PromiseState.DUE, "tried again", now, {"asked_at": now, "next_at": now})
+    return len(rows)
 
 
-def untold() -> Select[tuple[int]]:
-    """The newest of what is not reported for want of a connection, tried still or given up: ids of the requests."""
+def untold() -> Select[Any]:
+    """What is not reported for want of a connection, tried still or given up: a row a peer, so that none that asks and
+    never listens buries another.
+
+    ``count`` requests, ``given_up`` of them no longer tried, ``asked_at`` the first, with the most ``attempts`` of one
+    and the ``reason`` of the newest.
+    """
+    given_up = PROMISES.c.state == PromiseState.GIVEN_UP
     waits = (PROMISES.c.state == PromiseState.DUE) & (PROMISES.c.reason != "")
-    query = select(PROMISES.c.id).where(or_(waits, PROMISES.c.state == PromiseState.GIVEN_UP))
-    return query.order_by(PROMISES.c.id.desc()).limit(MOST_SHOWN)
+    peers = (
+        select(
+            PROMISES.c.calling_ae,
+            func.count().label("count"),
+            func.count(case((given_up, 1))).label("given_up"),
+            func.min(PROMISES.c.asked_at).label("asked_at"),
+            func.max(PROMISES.c.attempts).label("attempts"),
+            func.max(PROMISES.c.id).label("newest"),
+        )
+        .where(or_(waits, given_up))
+        .group_by(PROMISES.c.calling_ae)
+        .subquery()
+    )
+    shown = [column for column in peers.c if column.name != "newest"]
+    query = select(*shown, PROMISES.c.reason).join(PROMISES, PROMISES.c.id == peers.c.newest)
+    return query.order_by(peers.c.newest)
 
 
 def is_void() -> ColumnElement[bool]:
@@ -58,15 +76,10 @@ def is_void() -> ColumnElement[bool]:
     return (PROMISES.c.state == PromiseState.GIVEN_UP) & ~kept.exists()
 
 
-def _move(
-    connection: Connection,
-    promise_id: int,
-    old: PromiseState,
-    new: PromiseState,
-    text: str,
-    now: float,
-    values: Mapping[str, object],
+def move(
+    connection: Connection, row: Row[Any], new: PromiseState, text: str, now: float, values: Mapping[str, object]
 ) -> None:
-    check_move(old, new)
-    connection.execute(update(PROMISES).where(PROMISES.c.id == promise_id).values({**values, "state": new}))
-    note(connection, Entity.PROMISE, promise_id, now=now, old=old, new=new, text=text)
+    """Moves a request (a row of it) within a transaction, with its audit row."""
+    check_move(PromiseState(row.state), new)
+    connection.execute(update(PROMISES).where(PROMISES.c.id == row.id).values({**values, "state": new}))
+    note(connection, Entity.PROMISE, row.id, now=now, old=row.state, new=new, text=text)

@@ -45,7 +45,7 @@ class Status:
     awaited: dict[str, dict[str, int]]  # destination -> what of it is still awaited -> count
     abilities: dict[str, Row]  # destination -> what was learnt of it by asking
     promises: dict[str, int]  # storage commitment that others ask of us, by state
-    untold: list[Row]  # of these, reports that could not be delivered for a while or at all: the newest
+    untold: list[Row]  # of these, reports that could not be delivered for a while or at all, a row a peer
     quarantined: list[Row]
     dead: list[Row]
     uncommitted: list[Row]
@@ -83,7 +83,7 @@ def status(db: Database, *, since: float, recent: int = 10) -> Status:
             awaited=_by_destination(connection, DELIVERIES.c.closing, DELIVERIES.c.closing != Closing.NOTHING),
             abilities={row["destination"]: row for row in _rows(connection, select(ABILITIES))},
             promises=_counts(connection, PROMISES),
-            untold=_rows(connection, select(PROMISES).where(PROMISES.c.id.in_(untold())).order_by(PROMISES.c.id)),
+            untold=_rows(connection, untold()),
             quarantined=_rows(connection, select(QUARANTINE).where(*open_quarantine())),
             dead=_rows(connection, dead.where(DELIVERIES.c.state == DeliveryState.DEAD)),
             uncommitted=_rows(connection, dead.where(DELIVERIES.c.state == DeliveryState.UNCOMMITTED)),

@@ -109,3 +109,18 @@ def test_a_report_that_was_given_up_alarms_until_somebody_deals_with_it(ichnode,
     (alarm,) = ichnode("status", "--json").json["alarms"]
     told = "PACS waits for a commitment report from 8 d ago: no connection"
     assert alarm == f"{told}; given up, until the deliverer is started again"
+
+
+def test_the_reports_that_one_peer_waits_for_are_one_alarm(ichnode, add_remote, db):
+    add_remote("modality", 104, name="ct")
+    now = time.time()
+    for number, reason in enumerate(("no connection", "refused")):
+        request = Request(transaction_uid=f"7.{number}", objects=(Named(sop_class_uid="1.2", sop_instance_uid="5.1"),))
+        asked_at = now - LONGEST_S if number == 0 else now - 60
+        promise(db, request, calling_ae="STRANGER", address="", now=asked_at)
+        due = due_promise(db, "STRANGER", now=asked_at)
+        not_reported(db, due.id, reason=reason, next_at=now + 60)
+        give_up(db, now=now)
+    (alarm,) = ichnode("status", "--json").json["alarms"]
+    told = "STRANGER waits for 2 commitment reports, the first from 7 d ago: refused"
+    assert alarm == f"{told}; 1 given up, until the deliverer is started again"

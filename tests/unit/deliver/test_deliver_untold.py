@@ -1,5 +1,6 @@
 """The deliverer and the reports on storage commitment that were given up."""
 
+import time
 from threading import Event
 
 from ichnode.app.deliver import run_deliver
@@ -36,6 +37,22 @@ def test_a_deliverer_that_is_started_again_tries_what_was_given_up_for_the_peers
 
     run_deliver(config, stop, ready=lambda _text: None, alive=lambda: None)
 
-    states = {row["calling_ae"]: row["state"] for row in views.status(db, since=0).untold}
+    given_up = {row["calling_ae"]: row["given_up"] for row in views.status(db, since=0).untold}
     db.close()
-    assert states == {"CT1": "due", "STRANGER": "given_up"}
+    assert given_up == {"CT1": 0, "STRANGER": 1}
+
+
+def test_what_became_due_while_the_node_was_off_for_longer_than_a_report_is_tried_is_tried_all_the_same(tmp_path):
+    (tmp_path / "config.toml").write_text(CONFIG)
+    config = load_config(tmp_path / "config.toml")
+    db = open_database_of(config)
+    request = Request(transaction_uid="7.7", objects=(Named(sop_class_uid="1.2", sop_instance_uid="5.1"),))
+    promise(db, request, calling_ae="CT1", address="", now=time.time() - untold.LONGEST_S - 86400)
+    stop = Event()
+    stop.set()
+
+    run_deliver(config, stop, ready=lambda _text: None, alive=lambda: None)
+
+    assert untold.give_up(db, now=time.time()) == 0
+    assert views.status(db, since=0).promises == {"due": 1}
+    db.close()

@@ -1,5 +1,7 @@
 """Storage commitment that others ask of us, as it is written down."""
 
+from contextlib import contextmanager
+
 from sqlalchemy import select
 
 from ichnode.domain.commitment import Named, Report, Request
@@ -80,6 +82,26 @@ def test_a_request_is_forgotten_a_week_after_its_report_was_delivered(db):
     assert forget_old(db, now=101 + KEPT_S) == 1
     assert _rows(db) == [0, 0, 0]
     assert _promise(db, _request("1.1", "5.1"), now=200 + KEPT_S) == Promised.NEW
+
+
+def test_a_request_that_is_asked_for_again_while_old_ones_are_forgotten_is_kept(db):
+    _promise(db, _request())
+    due = due_promise(db, "CT1", now=1)
+    reported(db, due.id, Report(transaction_uid="1.1", committed=due.request.objects, failed=()), now=2)
+
+    class AskedAgainMeanwhile:
+        """The queue: once it was looked through, the peer asks again."""
+
+        write = staticmethod(db.write)
+
+        @contextmanager
+        def read(self):
+            with db.read() as connection:
+                yield connection
+            _promise(db, _request(), now=3 + KEPT_S)
+
+    assert forget_old(AskedAgainMeanwhile(), now=3 + KEPT_S) == 0
+    assert due_promise(db, "CT1", now=3 + KEPT_S).request == _request()
 
 
 def test_a_request_whose_report_is_due_is_kept_until_a_week_after_it_was_given_up(db):

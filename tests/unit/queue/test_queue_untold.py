@@ -6,7 +6,7 @@ from ichnode.domain.commitment import Named, Report, Request
 from ichnode.queue import purge, views
 from ichnode.queue.intake import record
 from ichnode.queue.promises import LONGEST_S, due_promise, forget_old, not_reported, promise, reported
-from ichnode.queue.untold import MOST_SHOWN, give_up, try_again
+from ichnode.queue.untold import give_up, try_again
 
 LATE = 2 + LONGEST_S
 MUCH_LATER = 10 * LONGEST_S
@@ -30,9 +30,7 @@ def given_up(db, make_instance):
 @pytest.mark.usefixtures("given_up")
 def test_a_report_that_was_given_up_stays_to_be_seen_however_late_it_is(db):
     now = views.status(db, since=MUCH_LATER)
-    assert [(row["calling_ae"], row["state"], row["reason"]) for row in now.untold] == [
-        ("CT1", "given_up", "no connection")
-    ]
+    assert [(row["calling_ae"], row["given_up"], row["reason"]) for row in now.untold] == [("CT1", 1, "no connection")]
     assert now.promises == {"given_up": 1}
     assert forget_old(db, now=MUCH_LATER) == 0
     assert due_promise(db, "CT1", now=LATE) is None
@@ -66,7 +64,7 @@ def test_tried_again_it_is_due_for_another_week_and_an_alarm_until_it_is_deliver
     assert try_again(db, ["CT1"], now=LATE) == 1
     due = due_promise(db, "CT1", now=LATE)
     (row,) = views.status(db, since=LATE).untold
-    assert (row["state"], row["reason"], row["attempts"]) == ("due", "no connection", 1)
+    assert (row["given_up"], row["reason"], row["attempts"]) == (0, "no connection", 1)
     reported(db, due.id, Report(transaction_uid="1.1", committed=due.request.objects, failed=()), now=LATE)
     assert views.status(db, since=0).untold == []
 
@@ -86,14 +84,39 @@ def test_a_report_on_its_way_when_it_was_given_up_counts(db):
     assert views.status(db, since=0).promises == {"reported": 1}
 
 
-def test_of_many_only_the_newest_are_listed(db):
-    for number in range(MOST_SHOWN + 5):
-        ask(db, transaction=f"1.{number}")
-    assert give_up(db, now=LATE) == MOST_SHOWN + 5
+@pytest.mark.usefixtures("given_up")
+def test_a_peer_with_many_hides_no_other_and_its_newest_tells_the_reason(db):
+    for number in range(60):
+        ask(db, transaction=f"2.{number}", calling_ae="NOISY", now=LATE + number)
+        due = due_promise(db, "NOISY", now=LATE + number)
+        not_reported(db, due.id, reason=f"refused {number}", next_at=MUCH_LATER)
     now = views.status(db, since=0)
-    assert len(now.untold) == MOST_SHOWN
-    assert now.promises == {"given_up": MOST_SHOWN + 5}
-    assert now.untold[-1]["transaction_uid"] == f"1.{MOST_SHOWN + 4}"
+    assert [(row["calling_ae"], row["count"], row["given_up"], row["reason"]) for row in now.untold] == [
+        ("CT1", 1, 1, "no connection"),
+        ("NOISY", 60, 0, "refused 59"),
+    ]
+    assert now.untold[1]["asked_at"] == LATE
+
+
+@pytest.mark.usefixtures("given_up")
+def test_a_report_that_became_due_while_the_node_was_off_is_tried_for_a_week_once_it_is_asked_for_again(db):
+    ask(db, transaction="2.1", calling_ae="CT2")
+    assert due_promise(db, "CT2", now=LATE) is None
+
+    ask(db, transaction="2.1", calling_ae="CT2", now=LATE)
+
+    assert due_promise(db, "CT2", now=LATE).request.transaction_uid == "2.1"
+    assert give_up(db, now=LATE + LONGEST_S - 1) == 0
+    assert give_up(db, now=LATE + LONGEST_S) == 1
+
+
+def test_a_report_that_waits_for_its_next_attempt_is_tried_at_once_when_it_is_asked_for_again(db):
+    ask(db)
+    not_reported(db, due_promise(db, "CT1", now=1).id, reason="no connection", next_at=50)
+
+    ask(db, now=9)
+
+    assert due_promise(db, "CT1", now=9).attempts == 1
 
 
 @pytest.mark.usefixtures("given_up")
