@@ -13,6 +13,7 @@ from ichnode.queue.database import Database
 
 NODE_ALARMS_S: Final = 7 * 86400.0  # for how long the node's own alarms are shown
 PATIENCE: Final = 3  # attempts to deliver a report after which it is an alarm
+JOB_OVERDUE_S: Final = 3600.0  # a job that has waited for so long is an alarm
 OVERDUE_S: Final = 86400.0  # a destination that has not taken an object for so long is an alarm
 
 
@@ -35,6 +36,7 @@ def acknowledgeable(now: views.Status) -> list[AlarmKind]:
 def alarms(now: views.Status, config: Config) -> list[str]:
     """A sentence an alarm: failures, refusals, quarantine, the node's own, and what nobody takes."""
     texts = [f"job {job['id']} failed: {job['reason']}" for job in now.failed]
+    texts += _waiting(now)
     texts += [f"{d['kind']} of job {d['job_id']} is dead at {d['destination']}: {d['reason']}" for d in now.dead]
     texts += [f"{d['kind']} of job {d['job_id']} at {d['destination']}: {d['reason']}" for d in now.uncommitted]
     texts += [
@@ -62,6 +64,15 @@ def alarms(now: views.Status, config: Config) -> list[str]:
         if name not in configured:
             text = f"{sum(kinds.values())} objects are still to be committed or confirmed by {name}, which is no"
             texts.append(f'{text} [[destination]] any more: put it back, with commitment = "no" to let them go')
+    return texts
+
+
+def _waiting(now: views.Status) -> list[str]:
+    """What jobs wait for in vain."""
+    texts = [f"{row['count']} of the jobs given back, last {ago(row['at'])}: {row['reason']}" for row in now.unwritten]
+    if now.waits_since is not None and time.time() - now.waits_since > JOB_OVERDUE_S:
+        todo = "does a worker run? (systemctl status 'ichnode-work@*')"
+        texts.append(f"the oldest job has waited from {ago(now.waits_since)}: {todo}")
     return texts
 
 

@@ -19,7 +19,7 @@ from ichnode.config.config import Config
 from ichnode.deliver.pull import StudyQuery, find_studies
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.states import Decision, JobState
-from ichnode.queue import jobs
+from ichnode.queue import jobs, views
 from ichnode.queue.database import Database
 from ichnode.queue.replays import Replayable, Wanted, find
 from ichnode.receive.by_hand import TakenIn, settle_now
@@ -235,7 +235,7 @@ def _follow(db: Database, job_ids: Sequence[int], as_json: bool) -> dict[int, tu
     with Progress(console=ERR, transient=True) as progress:
         bar = progress.add_task("replay (Ctrl-C leaves the jobs in the queue)", total=len(job_ids))
         while len(ended) < len(job_ids):
-            ended = jobs.ended(db, job_ids)
+            ended = views.ended(db, job_ids)
             progress.update(bar, completed=len(ended))
             if len(ended) < len(job_ids):
                 pause.wait(POLL_S)

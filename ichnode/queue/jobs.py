@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
+from typing import Final
 
 from sqlalchemy import Connection, RowMapping, insert, or_, select, update
 
@@ -17,6 +18,8 @@ from ichnode.queue.followups import Comparison, stale_after
 from ichnode.queue.outbox import Route, add_outputs
 from ichnode.queue.results import add_result, reportable, write_onset
 from ichnode.queue.tables import JOBS, SERIES
+
+NOTICE_S: Final = 40.0  # a worker that lives renews its lease within: it tries every 5 s, and waits 30 s for the lock
 
 
 class JobKind(StrEnum):
@@ -121,6 +124,7 @@ def claim(
             "attempts": job["attempts"] + 1,
             "fence": job["fence"] + 1,
             "lease_until": now + lease_s,
+            "not_before": now,  # also of what waited for a clock that was set back: `sweep_leases` goes by it
         }
         connection.execute(update(JOBS).where(JOBS.c.id == job["id"]).values(values))
         text = f"attempt {job['attempts'] + 1} by {owner}"
@@ -132,8 +136,7 @@ def withdraw(connection: Connection, series_id: int, *, reason: str, now: float)
     """Ends the jobs of a series that have not begun: what they would say is out of date."""
     query = select(JOBS).where(JOBS.c.series_id == series_id, JOBS.c.state == JobState.QUEUED)
     for job in connection.execute(query).mappings().all():
-        _move(connection, job, JobState.REJECTED, reason, now)
-        connection.execute(update(JOBS).where(JOBS.c.id == job["id"]).values(reason=reason, finished_at=now))
+        _end(connection, job, JobState.REJECTED, reason, now)
 
 
 def renew(db: Database, lease: Lease, *, now: float, lease_s: float) -> None:
@@ -144,15 +147,21 @@ def renew(db: Database, lease: Lease, *, now: float, lease_s: float) -> None:
 
 
 def give_back(
-    db: Database, lease: Lease, *, now: float, why: str = "given back at shut-down", delay_s: float = 0
+    db: Database,
+    lease: Lease,
+    *,
+    now: float,
+    why: str = "given back at shut-down",
+    delay_s: float = 0,
+    alarm: bool = False,
 ) -> None:
     """Returns an unfinished job that is not to blame, to be taken after ``delay_s``; the attempt does not count.
 
-    Raises LeaseLost.
+    ``alarm``: a person must look, until an attempt ends otherwise. Raises LeaseLost.
     """
     with db.write() as connection:
         job = _owned(connection, lease)
-        _move(connection, job, JobState.QUEUED, why, now)
+        _move(connection, job, JobState.QUEUED, why, now, alarm=alarm)
         waits = {"not_before": now + delay_s} if delay_s else {}
         values = {"attempts": lease.attempts - 1, "lease_until": None, "owner": None} | waits
         connection.execute(update(JOBS).where(JOBS.c.id == lease.job_id).values(values))
@@ -181,9 +190,7 @@ def finish(
         state_of_series = connection.execute(select(SERIES.c.state).where(SERIES.c.id == lease.series_id)).scalar_one()
         if state_of_series == SeriesState.SUPERSEDED:
             routes, reason = (), f"{reason}; not sent: a later revision has come"
-        _move(connection, job, state, reason, now)
-        values = {"reason": reason, "finished_at": now, "lease_until": None, "owner": None}
-        connection.execute(update(JOBS).where(JOBS.c.id == lease.job_id).values(values))
+        _end(connection, job, state, reason, now)
         add_outputs(connection, lease.job_id, outputs, routes, analysed=state == JobState.DONE, now=now)
         if figures is not None:
             add_result(connection, lease.job_id, figures, compared or Comparison())
@@ -223,34 +230,36 @@ def retry_or_fail(db: Database, lease: Lease, error: str, *, max_attempts: int, 
             values = {"not_before": now + delay_s, "lease_until": None, "owner": None}
             connection.execute(update(JOBS).where(JOBS.c.id == lease.job_id).values(values))
             return JobState.QUEUED
-        _move(connection, job, JobState.FAILED, error, now, alarm=True)
-        over = {"reason": error, "finished_at": now, "lease_until": None, "owner": None}
-        connection.execute(update(JOBS).where(JOBS.c.id == lease.job_id).values(over))
-        if lease.kind == JobKind.ANALYSE and not _has_result(connection, lease.series_id):
-            text = f"analysis failed after {lease.attempts} attempts: {error}"
-            add_job(connection, lease.series_id, JobKind.EXPLAIN, priority=Priority.EXPLAIN, reason=text, now=now)
+        _fail(connection, job, error, now)
         return JobState.FAILED
 
 
 def sweep_leases(db: Database, *, max_attempts: int, now: float) -> int:
-    """Fails every job whose worker died at its last attempt, so that it is not run for ever. Returns how many."""
-    query = select(JOBS).where(
-        JOBS.c.state == JobState.RUNNING, JOBS.c.lease_until <= now, JOBS.c.attempts >= max_attempts
-    )
-    with db.read() as connection:
-        dead = connection.execute(query).mappings().all()
-    for job in dead:
-        lease = _lease(job)
-        retry_or_fail(db, lease, "its worker died while it ran", max_attempts=max_attempts, delay_s=0, now=now)
-    return len(dead)
+    """Fails every job whose worker died at its last attempt, so that it is not run for ever. Returns how many.
+
+    While the queue cannot be written a worker that lives cannot renew its lease: each gets a notice first, and fails
+    where NOTICE_S after that was written there is still no sign of its worker.
+    """
+    spent = JOBS.c.state == JobState.RUNNING, JOBS.c.lease_until <= now, JOBS.c.attempts >= max_attempts
+    with db.read() as connection:  # most often there is none: no write lock for that
+        if connection.execute(select(JOBS.c.id).where(*spent)).first() is None:
+            return 0
+    failed = 0
+    with db.write() as connection:
+        for job in connection.execute(select(JOBS).where(*spent)).mappings().all():
+            if job["not_before"] <= job["lease_until"]:
+                connection.execute(update(JOBS).where(JOBS.c.id == job["id"]).values(not_before=now))
+            elif now >= job["not_before"] + NOTICE_S:
+                _fail(connection, job, "its worker died while it ran", now)
+                failed += 1
+    return failed
 
 
-def ended(db: Database, job_ids: Sequence[int]) -> dict[int, tuple[JobState, str]]:
-    """Those of these jobs that have ended: how, and the reason or result in words."""
-    over = [JobState.DONE, JobState.REJECTED, JobState.FAILED]
-    query = select(JOBS.c.id, JOBS.c.state, JOBS.c.reason).where(JOBS.c.id.in_(job_ids), JOBS.c.state.in_(over))
-    with db.read() as connection:
-        return {row[0]: (JobState(row[1]), row[2]) for row in connection.execute(query)}
+def _fail(connection: Connection, job: RowMapping, error: str, now: float) -> None:
+    _end(connection, job, JobState.FAILED, error, now)
+    if job["kind"] == JobKind.ANALYSE and not _has_result(connection, job["series_id"]):
+        text = f"analysis failed after {job['attempts']} attempts: {error}"
+        add_job(connection, job["series_id"], JobKind.EXPLAIN, priority=Priority.EXPLAIN, reason=text, now=now)
 
 
 def _has_result(connection: Connection, series_id: int) -> bool:
@@ -271,6 +280,12 @@ def _owned(connection: Connection, lease: Lease) -> RowMapping:
     if job["state"] != JobState.RUNNING or (job["fence"], job["owner"]) != (lease.fence, lease.owner):
         raise LeaseLost(f"Job {lease.job_id} is no longer ours: it is {job['state']}, fence {job['fence']}.")
     return job
+
+
+def _end(connection: Connection, job: RowMapping, new: JobState, reason: str, now: float) -> None:
+    _move(connection, job, new, reason, now, alarm=new == JobState.FAILED)
+    over = {"reason": reason, "finished_at": now, "lease_until": None, "owner": None}
+    connection.execute(update(JOBS).where(JOBS.c.id == job["id"]).values(over))
 
 
 def _move(

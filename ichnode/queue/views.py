@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Table, false, func, or_, select
 
@@ -25,9 +25,9 @@ from ichnode.queue.tables import (
     SERIES,
 )
 from ichnode.queue.untold import untold
+from ichnode.queue.waiting import WAITING, unwritten, waits_since
 
 Row = dict[str, Any]
-WAITING: Final = [JobState.QUEUED, JobState.RUNNING]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,8 @@ class Status:
     acknowledged: list[Acknowledgement]  # who has seen to which of these, or of what is in quarantine
     overdue: dict[str, float]  # destination -> since when its oldest object waits
     oldest_waiting_at: float | None
+    waits_since: float | None  # since when the oldest job waits for a worker: ahead while all that wait are worked on
+    unwritten: list[Row]  # jobs given back because their results cannot be written, a row a reason
     recent: list[Row]
 
 
@@ -93,6 +95,8 @@ def status(db: Database, *, since: float, recent: int = 10) -> Status:
             acknowledged=acknowledgements(connection, since=since),
             overdue={row[0]: row[1] for row in connection.execute(overdue)},
             oldest_waiting_at=connection.execute(oldest).scalar(),
+            waits_since=connection.execute(waits_since()).scalar(),
+            unwritten=_rows(connection, unwritten()),
             recent=[row | {"jobs": _jobs_of(connection, row["id"])} for row in _rows(connection, newest)],
         )
 
@@ -121,6 +125,14 @@ def job_ids(db: Database, series_ids: Sequence[int] | None) -> list[int]:
         query = query.where(JOBS.c.series_id.in_(series_ids))
     with db.read() as connection:
         return list(connection.execute(query).scalars())
+
+
+def ended(db: Database, job_ids: Sequence[int]) -> dict[int, tuple[JobState, str]]:
+    """Those of these jobs that have ended: how, and the reason or result in words."""
+    over = [JobState.DONE, JobState.REJECTED, JobState.FAILED]
+    query = select(JOBS.c.id, JOBS.c.state, JOBS.c.reason).where(JOBS.c.id.in_(job_ids), JOBS.c.state.in_(over))
+    with db.read() as connection:
+        return {row[0]: (JobState(row[1]), row[2]) for row in connection.execute(query)}
 
 
 def history(db: Database, series_id: int) -> Row:

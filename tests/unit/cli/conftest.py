@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,8 @@ def add_remote(config: Path) -> Callable[..., None]:
 def add_job(config: Path) -> Callable[..., None]:
     """Takes a series through the queue to a job that is "queued", "failed", or "done" with an SR for the PACS."""
 
-    def add(series: str, state: str = "queued", *, decision: Decision = Decision.ANALYSE, now: float = 1000.0) -> None:
+    def add(series: str, state: str = "queued", *, decision: Decision = Decision.ANALYSE, now: float = 0) -> None:
+        now = now or time.time()
         db = open_database_of(load_config(config))
         study = series.rpartition(".")[0]
         for number in range(3):

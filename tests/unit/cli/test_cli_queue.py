@@ -15,7 +15,7 @@ from ichnode.domain.facts import InstanceFacts
 from ichnode.domain.states import Decision, JobState
 from ichnode.queue import outbox
 from ichnode.queue.intake import NewInstance, quarantine
-from ichnode.queue.jobs import claim, finish
+from ichnode.queue.jobs import claim, finish, give_back
 
 SERIES, STUDY = "1.2.3", "1.2"
 
@@ -48,6 +48,30 @@ def test_status_names_job_state_and_reason_of_the_newest_series(ichnode, add_job
     assert "not analysed: contrast agent given" in said.out
     assert rows[-1][:2] == ["1", "queued"]
     assert ichnode("status", "--json").json["jobs"] == {"queued": 2}
+
+
+def test_a_job_that_waits_for_more_than_an_hour_alarms_until_it_is_done(ichnode, config, add_job):
+    add_job(SERIES, now=time.time() - 3500)
+    assert ichnode("status").code == Exit.OK
+    add_job("1.2.4", now=time.time() - 7300)
+    said = ichnode("status")
+    assert said.code == Exit.NO
+    assert "ALARM  the oldest job has waited from 2 h ago: does a worker run?" in said.out
+    with closing(open_database_of(load_config(config))) as db:
+        for _ in range(2):
+            lease = claim(db, owner="w", now=time.time(), lease_s=60, max_attempts=3)
+            finish(db, lease, JobState.DONE, outputs=[], routes=[], reason="", now=time.time())
+    assert ichnode("status").code == Exit.OK
+
+
+def test_a_job_whose_results_cannot_be_written_alarms_with_the_reason(ichnode, config, add_job):
+    add_job(SERIES)
+    with closing(open_database_of(load_config(config))) as db:
+        now = time.time()
+        lease = claim(db, owner="w", now=now, lease_s=60, max_attempts=3)
+        why = "the results cannot be written: Read-only file system"
+        give_back(db, lease, now=now, why=why, delay_s=300, alarm=True)
+    assert ichnode("status", "--json").json["alarms"] == [f"1 of the jobs given back, last 0 s ago: {why}"]
 
 
 def test_a_failed_job_alarms(ichnode, add_job):
@@ -223,7 +247,7 @@ def test_a_replay_of_nothing_is_a_wrong_command_line(ichnode):
 def test_a_replay_waits_until_the_jobs_have_ended(ichnode, add_job, monkeypatch):
     """Each look at the queue lets this test's worker end what was queued."""
     add_job(SERIES, "done")
-    real = verb.jobs.ended
+    real = verb.views.ended
 
     def ended(db, job_ids):
         over = real(db, job_ids)
@@ -233,7 +257,7 @@ def test_a_replay_waits_until_the_jobs_have_ended(ichnode, add_job, monkeypatch)
         return over
 
     monkeypatch.setattr(verb, "POLL_S", 0.001)
-    monkeypatch.setattr(verb.jobs, "ended", ended)
+    monkeypatch.setattr(verb.views, "ended", ended)
     said = ichnode("replay", STUDY)
     assert said.code == Exit.NO  # it ended, but not with a result
     assert "job 2 rejected: no head" in said.out

@@ -7,6 +7,7 @@ from ichnode.domain.errors import IllegalMove, LeaseLost
 from ichnode.domain.outputs import ObjectKind, OutputFile
 from ichnode.domain.states import Decision, DeliveryState, JobState, SeriesState, check_move
 from ichnode.queue.jobs import (
+    NOTICE_S,
     JobKind,
     Priority,
     claim,
@@ -75,8 +76,23 @@ def test_a_job_that_kills_every_worker_runs_out_of_attempts(db, add_job):
     assert sweep_leases(db, max_attempts=2, now=61) == 0
     _claim(db, 61)
     assert _claim(db, 122) is None
-    assert sweep_leases(db, max_attempts=2, now=122) == 1
-    assert _claim(db, 123).kind == JobKind.EXPLAIN
+    assert sweep_leases(db, max_attempts=2, now=122) == 0
+    assert sweep_leases(db, max_attempts=2, now=121 + NOTICE_S) == 0
+    assert sweep_leases(db, max_attempts=2, now=122 + NOTICE_S) == 1
+    assert _claim(db, 123 + NOTICE_S).kind == JobKind.EXPLAIN
+
+
+def test_a_worker_that_could_not_renew_its_lease_while_the_queue_was_locked_has_not_died(db, add_job):
+    add_job()
+    _claim(db, 0)
+    lease = _claim(db, 61)
+    assert sweep_leases(db, max_attempts=2, now=200) == 0  # the first that comes to write again
+
+    renew(db, lease, now=201, lease_s=60)
+
+    assert sweep_leases(db, max_attempts=2, now=262) == 0  # ran out again: a new notice
+    finish(db, lease, JobState.DONE, outputs=[], routes=[], reason="", now=263)
+    assert sweep_leases(db, max_attempts=2, now=9999) == 0
 
 
 def test_a_new_study_overtakes_every_replay(db, add_job):
