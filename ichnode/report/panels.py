@@ -122,8 +122,8 @@ def _symbol(sheet: Sheet, x: float, y: float, present: bool | None) -> None:
 
 def profile(sheet: Sheet, left: float, top: float, bottom: float, findings: Findings, geometry: Geometry) -> None:
     """Marked area of every slice, first to last: where the haematoma lies in the stack."""
-    right, first = WIDTH - MARGIN, "feet" if geometry.normal[2] > 0 else "vertex"
-    sheet.text(left, top + 14, f"Area in each slice, from the {first} on", LABEL, within=right - left)
+    right, order = WIDTH - MARGIN, "feet up" if geometry.normal[2] > 0 else "vertex down"
+    sheet.text(left, top + 14, f"Area in each slice, from the {order}", LABEL, within=right - left)
     top += 22
     sheet.draw.rectangle((left, top, right, bottom), fill=PANEL)
     areas = np.count_nonzero(findings.mask, axis=(1, 2))
