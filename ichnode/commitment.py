@@ -7,7 +7,6 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
-from threading import Lock
 from typing import Any, Final
 
 from pydicom.dataset import Dataset
@@ -40,8 +39,7 @@ TRANSFER_SYNTAXES: Final = [str(ExplicitVRLittleEndian), str(ImplicitVRLittleEnd
 
 MOST_OBJECTS: Final = 20_000  # of one request: a study of that size is none
 LARGEST_BYTES: Final = 4 * 2**20  # of one message: MOST_OBJECTS come to three million
-REACHES: Final = 12 * MOST_OBJECTS  # that reading them takes, with their items and delimiters
-ONE_AT_A_TIME: Final = Lock()  # the worst that REACHES lets through takes 170 MB, for as long as it is read
+REACHES: Final = 16 * MOST_OBJECTS  # that reading them takes, with their items and delimiters
 VALID_UID: Final = re.compile(r"[0-9]+(\.[0-9]+)+")
 LONGEST_UID: Final = 64
 
@@ -54,22 +52,17 @@ def request_data(request: Request) -> Dataset:
     return data
 
 
-def check_size(encoded: BytesIO | None) -> None:
-    """Raises Rejected for a data set too large to be a request or a report: parsed, it takes many times that."""
-    size = 0 if encoded is None else encoded.getbuffer().nbytes
-    if size > LARGEST_BYTES:
-        raise Rejected(f"it has {size} bytes, {LARGEST_BYTES} are the most")
-
-
-def decoded(encoded: BytesIO | None, transfer_syntax: str) -> Dataset:
+def decoded(encoded: BytesIO | None, transfer_syntax: str, budget: Budget) -> Dataset:
     """An Action or Event Information. Raises Rejected for what is none, with a reason fit for a log."""
-    check_size(encoded)
+    size = 0 if encoded is None else encoded.getbuffer().nbytes
+    if size > LARGEST_BYTES:  # parsed, it takes many times that
+        raise Rejected(f"it has {size} bytes, {LARGEST_BYTES} are the most")
     if encoded is None or transfer_syntax not in TRANSFER_SYNTAXES:
         raise Rejected("it has no data set in a transfer syntax that was offered")
     encoded.seek(0)
     is_implicit = transfer_syntax == ImplicitVRLittleEndian
     try:
-        elements = read_elements(encoded, is_implicit=is_implicit, budget=Budget(REACHES))
+        elements = read_elements(encoded, is_implicit=is_implicit, budget=budget)
     except (*ODD, OSError) as error:
         raise Rejected("its data set cannot be read") from error
     return Dataset({element.tag: element for element in elements})
@@ -77,14 +70,14 @@ def decoded(encoded: BytesIO | None, transfer_syntax: str) -> Dataset:
 
 def request_in(encoded: BytesIO | None, transfer_syntax: str) -> Request:
     """The request that came. Raises Rejected, as ``decoded`` and ``read_request``."""
-    with ONE_AT_A_TIME:
-        return read_request(decoded(encoded, transfer_syntax))
+    with Budget(REACHES) as budget:
+        return read_request(decoded(encoded, transfer_syntax, budget))
 
 
 def report_in(encoded: BytesIO | None, transfer_syntax: str) -> Report:
     """The report that came. Raises Rejected, as ``decoded`` and ``read_report``."""
-    with ONE_AT_A_TIME:
-        return read_report(decoded(encoded, transfer_syntax))
+    with Budget(REACHES) as budget:
+        return read_report(decoded(encoded, transfer_syntax, budget))
 
 
 def read_request(data: Dataset) -> Request:

@@ -1,9 +1,10 @@
 """Data sets from outside, read element by element and no further than their size pays for."""
 
 from collections.abc import Callable, Iterable
-from io import BytesIO
+from io import SEEK_SET, BytesIO
 from struct import error as struct_error
-from typing import BinaryIO, Final, cast
+from threading import Lock
+from typing import BinaryIO, Final, Self, cast
 
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
@@ -22,22 +23,41 @@ ODD: Final = (
 
 TOO_MANY: Final = "The data set has more elements and items than any image."
 ITEM: Final = b"\xfe\xff\x00\xe0"
+ITEM_REACHES: Final = 5  # of an empty item: 650 bytes
+BYTES_A_REACH: Final = 200
+SMALL: Final = 20_000  # reaches, 4 MB: a CT slice takes some hundreds
+ONE_AT_A_TIME: Final = Lock()
+
 CHARACTER_SET: Final = "iso8859"  # of text that is only counted
 
 Element = DataElement | RawDataElement
 
 
 class Budget:
-    """How often pydicom may reach into the bytes: an empty item of 8 bytes becomes a Dataset of 650, an empty element
-    a tuple of 190, and each costs one reach or more."""
+    """What may be read, in reaches: one stands for some 200 bytes of memory, as an element of 8 bytes takes. To be held
+    with ``with`` until what was read is let go: whatever is large is read by one thread at a time."""
 
     def __init__(self, reaches: int) -> None:
         self._left = reaches
+        self._small = reaches - SMALL
+        self._is_alone = False
 
-    def spend(self) -> None:
-        """One reach more. Raises Rejected where there are too many, and from then on always."""
-        self._left -= 1
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._is_alone:
+            self._is_alone = False
+            ONE_AT_A_TIME.release()
+
+    def spend(self, reaches: int) -> None:
+        """Waits for the others where it is not small any more. Raises Rejected where it is too much, and from then on
+        always."""
+        self._left -= reaches
         self.check()
+        if self._left < self._small and not self._is_alone:
+            ONE_AT_A_TIME.acquire()
+            self._is_alone = True
 
     def check(self) -> None:
         """Raises Rejected where there were too many."""
@@ -46,16 +66,30 @@ class Budget:
 
 
 class Metered:
-    """A source that costs its reader."""
+    """A source that costs its reader: a reach each time, more for many bytes and for an item's head, of which pydicom
+    makes a Dataset whatever tag it bears. Before that, and before nothing else, it asks twice where it stands."""
 
     def __init__(self, source: BinaryIO, budget: Budget) -> None:
         self._source, self._budget = source, budget
-        self.seek, self.tell = source.seek, source.tell
+        self._told = 0
+
+    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
+        """As that of the source."""
+        self._told = 0
+        return self._source.seek(offset, whence)
+
+    def tell(self) -> int:
+        """As that of the source."""
+        self._told += 1
+        return self._source.tell()
 
     def read(self, size: int = -1) -> bytes:
         """As that of the source. Raises Rejected."""
-        self._budget.spend()
-        return self._source.read(size)
+        data = self._source.read(size)
+        is_head = self._told > 1 and len(data) == len(ITEM) + 4
+        self._told = 0
+        self._budget.spend(ITEM_REACHES if is_head else 1 + len(data) // BYTES_A_REACH)
+        return data
 
 
 def read_elements(
@@ -82,17 +116,18 @@ def read_elements(
 
 
 def _unfold(elements: Iterable[Element], budget: Budget) -> None:
-    """Takes apart the sequences among elements, and those in them, and lets them go."""
-    for element in elements:
-        if isinstance(element, RawDataElement):
-            items = _items(element, budget) if _may_be_sequence(element) else ()
-        else:
-            items = element.value if element.VR == "SQ" else ()
-        for item in items:
-            _unfold(item.values(), budget)
+    """Takes apart the sequences among elements, and those in them. Each is let go before those in it are taken apart:
+    a copy of all that lies within it is held once, however deep they are nested."""
+    left = [element for element in elements if _may_be_sequence(element)]
+    while left:
+        element = left.pop()
+        items = _items(element, budget) if isinstance(element, RawDataElement) else element.value
+        left += [within for item in items for within in item.values() if _may_be_sequence(within)]
 
 
-def _may_be_sequence(element: RawDataElement) -> bool:
+def _may_be_sequence(element: Element) -> bool:
+    if not isinstance(element, RawDataElement):
+        return element.VR == "SQ"
     if not element.value:
         return False
     if element.VR == "SQ" or element.value.startswith(ITEM):

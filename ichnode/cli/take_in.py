@@ -14,9 +14,9 @@ from ichnode.domain.errors import Retryable
 from ichnode.queue.database import Database
 from ichnode.queue.views import series_uids
 from ichnode.receive.by_hand import TakenIn, take_files
+from ichnode.receive.calls import arrival_of
 from ichnode.receive.contexts import CT_CLASSES, TRANSFER_SYNTAXES
 from ichnode.receive.intake import take
-from ichnode.receive.scp import arrival_of
 
 REPLAY_AE: Final = "REPLAY"  # calling AE title of what comes from a folder: rules may ask for it
 

@@ -22,7 +22,7 @@ from ichnode.queue.intake import (
     remark,
 )
 from ichnode.receive.header import facts_of, text
-from ichnode.receive.part10 import content_key, file_head, open_stored, read_header
+from ichnode.receive.part10 import content_key, file_head, header_of, open_stored
 from ichnode.store.files import Buffer, move_durably, write_durably
 from ichnode.store.layout import Store
 
@@ -82,30 +82,27 @@ def take(arrival: Arrival, *, db: Database, store: Store, floor_bytes: int, now:
     if store.free_bytes() - size < floor_bytes:
         return _refused(OUT_OF_RESOURCES, "the disk is below its floor")
     try:
-        header = read_header(arrival.data_set, arrival.transfer_syntax_uid)
-        uids = _uids(header)
+        instance, is_own = _look_at(arrival, store)
     except Rejected as error:
         return _refused(CANNOT_UNDERSTAND, str(error))
-    if uids["sop_class_uid"] != arrival.sop_class_uid or uids["sop_instance_uid"] != arrival.sop_instance_uid:
+    if (instance.sop_class_uid, instance.sop_instance_uid) != (arrival.sop_class_uid, arrival.sop_instance_uid):
         return _refused(DATA_SET_MISMATCH, "the data set is not the one that the command announces")
-    if is_ours(manufacturer=text(header, "Manufacturer"), model_name=text(header, "ManufacturerModelName")):
+    if is_own:
         remark(db, f"an object of ours came back from {arrival.calling_ae} and was dropped", now=now)
         return Taken(status=SUCCESS, outcome=Outcome.DROPPED)
-    sha256 = content_key(arrival.transfer_syntax_uid, arrival.data_set.getbuffer())
-    instance = NewInstance(
-        **uids,
-        transfer_syntax_uid=arrival.transfer_syntax_uid,
-        sha256=sha256,
-        size_bytes=size,
-        path=store.instance_path(uids["sop_instance_uid"], sha256),
-        calling_ae=arrival.calling_ae,
-        address=arrival.address,
-        facts=facts_of(header),
-    )
     try:
         return _keep(instance, arrival, db, store, now)
     except FileNotFoundError:  # of an earlier copy of it, retention or a purge has just deleted the file: once more
         return _keep(instance, arrival, db, store, now)
+
+
+def series_of(arrival: Arrival) -> str:
+    """The Series Instance UID of an instance that is not taken; empty where it cannot be read."""
+    try:
+        with header_of(arrival.data_set, arrival.transfer_syntax_uid) as header:
+            return _uids(header)["series_instance_uid"]
+    except Rejected:
+        return ""
 
 
 def adopt(path: Path, *, db: Database, store: Store, now: float) -> Taken:
@@ -129,6 +126,27 @@ def adopt(path: Path, *, db: Database, store: Store, now: float) -> Taken:
         facts=facts_of(stored.header),
     )
     return _record(instance, db, store, now)
+
+
+def _look_at(arrival: Arrival, store: Store) -> tuple[NewInstance, bool]:
+    """The instance, and whether it is an object of ours. Its header is let go. Raises Rejected."""
+    content = arrival.data_set.getbuffer()
+    with header_of(arrival.data_set, arrival.transfer_syntax_uid) as header:
+        uids, facts = _uids(header), facts_of(header)
+        is_own = is_ours(manufacturer=text(header, "Manufacturer"), model_name=text(header, "ManufacturerModelName"))
+        del header  # before the next large one is read
+    sha256 = content_key(arrival.transfer_syntax_uid, content)
+    instance = NewInstance(
+        **uids,
+        transfer_syntax_uid=arrival.transfer_syntax_uid,
+        sha256=sha256,
+        size_bytes=content.nbytes,
+        path=store.instance_path(uids["sop_instance_uid"], sha256),
+        calling_ae=arrival.calling_ae,
+        address=arrival.address,
+        facts=facts,
+    )
+    return instance, is_own
 
 
 def _keep(instance: NewInstance, arrival: Arrival, db: Database, store: Store, now: float) -> Taken:

@@ -1,9 +1,10 @@
 """DICOM files around encoded data sets that are kept byte for byte. Source: PS3.10 section 7."""
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from io import SEEK_END, BytesIO
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -28,10 +29,9 @@ PIXEL_GROUP: Final = 0x7FE00000
 META_GROUP: Final = 0x0002
 UNDEFINED_LENGTH: Final = 0xFFFFFFFF
 LARGEST_HEADER_BYTES: Final = 64 << 20  # of a deflated data set: a small file cannot inflate to fill the memory
-# What a header may cost, so that no small message fills the memory when it is read. A CT slice takes some hundreds of
-# reaches; an image of many frames some hundreds a frame, and brings pixels of far more than 500 bytes for each.
-REACHES: Final = 100_000
-BYTES_A_REACH: Final = 500
+# What a header may cost, so that no message fills the memory when it is read: 320 MB. A CT slice takes some hundreds of
+# reaches, a frame of an enhanced CT with every functional group 450.
+REACHES: Final = 1_500_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +70,19 @@ def read_header(data_set: BinaryIO, transfer_syntax_uid: str) -> Dataset:
 
     Raises Rejected for bytes that are not a data set in this transfer syntax, or end within the header.
     """
-    budget = _budget(data_set.seek(0, SEEK_END))
+    with header_of(data_set, transfer_syntax_uid) as header:
+        return header
+
+
+@contextmanager
+def header_of(data_set: BinaryIO, transfer_syntax_uid: str) -> Iterator[Dataset]:
+    """As ``read_header``, for many threads: a large header is there for one of them at a time."""
     data_set.seek(0)
     if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
         data_set = _inflated(data_set)
     is_implicit = transfer_syntax_uid == ImplicitVRLittleEndian
-    return _read(data_set, is_implicit=is_implicit, budget=budget, stop_when=_at_pixel_data)
+    with Budget(REACHES) as budget:
+        yield _read(data_set, is_implicit=is_implicit, budget=budget, stop_when=_at_pixel_data)
 
 
 def split_file(path: Path) -> tuple[FileMetaDataset, BytesIO]:
@@ -84,7 +91,8 @@ def split_file(path: Path) -> tuple[FileMetaDataset, BytesIO]:
     if content.read(len(PREAMBLE))[128:] != b"DICM":
         raise Rejected("The file is not a DICOM file.")
     # Read up to the first other group, not by the group length: files that were edited by hand state a wrong one.
-    meta = FileMetaDataset(_read(content, is_implicit=False, budget=_budget(0), stop_when=_after_meta))
+    with Budget(REACHES) as budget:
+        meta = FileMetaDataset(_read(content, is_implicit=False, budget=budget, stop_when=_after_meta))
     if not text(meta, "TransferSyntaxUID"):
         raise Rejected("The file's meta information does not state a transfer syntax.")
     return meta, BytesIO(content.read())
@@ -114,10 +122,6 @@ def _inflated(data_set: BinaryIO) -> BinaryIO:
     if not inflate.eof and not inflate.unconsumed_tail:
         raise Rejected("The deflated data set ends too early.")
     return BytesIO(plain)
-
-
-def _budget(size_bytes: int) -> Budget:
-    return Budget(REACHES + size_bytes // BYTES_A_REACH)
 
 
 def _read(

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from ssl import SSLSocket
+from contextlib import suppress
 from typing import Any, Final
 
 from pynetdicom import AE, evt
@@ -15,9 +15,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from ichnode.queue.database import Database
 from ichnode.queue.intake import remark
 from ichnode.queue.series import cut_open_transfers
+from ichnode.receive.calls import arrival_of, caller_of, is_tls
 from ichnode.receive.commitment import CommitmentScp
 from ichnode.receive.gate import STRANGER, Gate
-from ichnode.receive.intake import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Arrival, Outcome, Taken, take
+from ichnode.receive.intake import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Outcome, Taken, series_of, take
 from ichnode.receive.listen import Listener, listen
 from ichnode.receive.marks import Marks
 from ichnode.receive.reception import Reception
@@ -34,19 +35,6 @@ log = logging.getLogger(__name__)
 
 REJECT_CONGESTION: Final = (2, 3, 1)  # PS3.8 table 9-21: transient, presentation, temporary congestion
 LONGEST_WAIT_S: Final = 20.0  # a sender over its rate is slowed down; most give up on an answer after 30 s
-
-
-def arrival_of(event: Event, *, calling_ae: str) -> Arrival:
-    """The instance that a C-STORE request brings, to the SCP or as the sub-operation of a C-GET."""
-    request = event.request
-    return Arrival(
-        sop_class_uid=str(request.AffectedSOPClassUID),
-        sop_instance_uid=str(request.AffectedSOPInstanceUID),
-        transfer_syntax_uid=str(event.context.transfer_syntax),
-        data_set=request.DataSet,
-        calling_ae=calling_ae,
-        address=event.assoc.requestor.address,
-    )
 
 
 class Receiver:
@@ -193,22 +181,22 @@ class Receiver:
             if refused is None:
                 return
             reason, why = refused.reason, refused.why
-        over_tls = _is_tls(association)
+        over_tls = is_tls(association)
         association.acse.send_reject(*reason)
         association.kill()
         self._trail.associated(title, address, why, tls=over_tls)
 
     def _on_accepted(self, event: Event) -> None:
-        self.transfers.begins(event.assoc)
-        self._trail.associated(*_caller(event.assoc), tls=_is_tls(event.assoc))
+        self.transfers.begins(event.assoc, caller_of(event.assoc))
+        self._trail.associated(*caller_of(event.assoc), tls=is_tls(event.assoc))
 
     def _on_rejected(self, event: Event) -> None:
         """Pynetdicom's own rejections."""
         called = event.assoc.requestor.primitive.called_ae_title.strip()
         why = "not acceptable" if called == self._settings.ae_title else "wrong called AE title"
         self._gate.ends(event.assoc)
-        self.refusals.note(" at ".join(_caller(event.assoc)), why)
-        self._trail.associated(*_caller(event.assoc), why, tls=_is_tls(event.assoc))
+        self.refusals.note(" at ".join(caller_of(event.assoc)), why)
+        self._trail.associated(*caller_of(event.assoc), why, tls=is_tls(event.assoc))
 
     def _on_echo(self, _event: Event) -> int:
         return SUCCESS
@@ -228,8 +216,22 @@ class Receiver:
             where = trace(error)  # not its message, which might quote patient data
             log.error("an instance was not understood: %s", where, extra={"action": "store"})  # noqa: TRY400
             taken = Taken(status=CANNOT_UNDERSTAND, outcome=Outcome.REFUSED, why="an unexpected error")
-        self._tallies.setdefault(event.assoc, Tally()).notes(taken, str(event.request.AffectedSOPInstanceUID))
+        awaited_in = self._awaited_in(event) if taken.status == OUT_OF_RESOURCES else ""
+        tally = self._tallies.setdefault(event.assoc, Tally())
+        tally.notes(taken, str(event.request.AffectedSOPInstanceUID), awaited_in=awaited_in)
         return taken.status
+
+    def _awaited_in(self, event: Event) -> str:
+        """The series of an instance that there is no room for; empty where none can wait for it. Never raises."""
+        try:
+            series = series_of(arrival_of(event, calling_ae=""))
+            if series and self.transfers.sends(event.assoc, series):
+                with suppress(OSError, SQLAlchemyError):  # its end is noted, or later
+                    self._marks.open(series)
+        except Exception as error:  # noqa: BLE001
+            log.error("a refused instance was not understood: %s", trace(error), extra={"action": "store"})  # noqa: TRY400
+            return ""
+        return series
 
     def _in_time(self, event: Event) -> Taken:
         """Takes an instance when it is its turn. Out of turn for too long is "out of resources", which is transient."""
@@ -244,12 +246,12 @@ class Receiver:
         return wait_s <= LONGEST_WAIT_S
 
     def _take(self, event: Event) -> Taken:
-        arrival = arrival_of(event, calling_ae=_caller(event.assoc)[0])
+        arrival = arrival_of(event, calling_ae=caller_of(event.assoc)[0])
         taken = take(arrival, db=self._db, store=self._store, floor_bytes=self._settings.floor_bytes, now=self._clock())
         uid = taken.series_instance_uid
         if uid and self.transfers.sends(event.assoc, uid):
             self._marks.open(uid)
-        reception = self._receptions.setdefault(event.assoc, Reception(self._trail, *_caller(event.assoc)))
+        reception = self._receptions.setdefault(event.assoc, Reception(self._trail, *caller_of(event.assoc)))
         reception.notes(taken, arrival.sop_class_uid)
         return taken
 
@@ -279,14 +281,15 @@ class Receiver:
         self._gate.ends(association)
         tally, reception = self._tallies.pop(association, None), self._receptions.pop(association, None)
         # Who was told that there is no room comes again: until then quiet does not mean complete.
-        self._marks.end(self.transfers.ends(association, in_order=in_order and not (tally and tally.awaited)))
+        awaited = tally.awaited.values() if tally else ()
+        self._marks.end(self.transfers.ends(association, in_order=in_order, awaited=awaited))
         try:
             if reception is not None:
                 reception.ended(in_order=in_order)
         except (OSError, SQLAlchemyError) as error:
             log.error("an association's end could not be told: %s", failure(error), extra={"action": "end"})  # noqa: TRY400
         if tally is not None:
-            title, how = _caller(association)[0], "released" if in_order else "broken off"
+            title, how = caller_of(association)[0], "released" if in_order else "broken off"
             log.info("association from %s %s: %s", title, how, tally, extra={"action": "end"})
             if tally.refusals:
                 self._alarm(f"refused from {title}: {tally.refusals}")
@@ -295,14 +298,3 @@ class Receiver:
         with self._idle:
             self._in_hand.discard(association)
             self._idle.notify_all()
-
-
-def _is_tls(association: Any) -> bool:
-    """Whether it calls over TLS."""
-    transport = association.dul.socket
-    return transport is not None and isinstance(transport.socket, SSLSocket)
-
-
-def _caller(association: Any) -> tuple[str, str]:
-    """Who calls: title and address."""
-    return association.requestor.ae_title.strip(), association.requestor.address

@@ -3,24 +3,23 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ichnode.receive.intake import OUT_OF_RESOURCES, Outcome, Taken
+from ichnode.receive.intake import Outcome, Taken
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counts by outcome, and by the reason where there was one. ``awaited``: UIDs of instances that there was no room
-    for, and that have not come again."""
+    """Counts by outcome, and by the reason where there was one. ``awaited``: the instances that there was no room for
+    and that have not come again, SOP Instance UID to Series Instance UID."""
 
     counts: Counter[str] = field(default_factory=Counter)
     why: Counter[str] = field(default_factory=Counter)
-    awaited: set[str] = field(default_factory=set)
+    awaited: dict[str, str] = field(default_factory=dict)
 
-    def notes(self, taken: Taken, sop_instance_uid: str) -> None:
-        """One instance more."""
-        if taken.status == OUT_OF_RESOURCES:
-            self.awaited.add(sop_instance_uid)
-        else:
-            self.awaited.discard(sop_instance_uid)
+    def notes(self, taken: Taken, sop_instance_uid: str, *, awaited_in: str = "") -> None:
+        """One instance more. ``awaited_in``: the series that waits for it, where there was no room for it."""
+        self.awaited.pop(sop_instance_uid, None)
+        if awaited_in:
+            self.awaited[sop_instance_uid] = awaited_in
         self.counts[taken.outcome] += 1
         if taken.why:
             self.why[taken.why] += 1

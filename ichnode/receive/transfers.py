@@ -2,7 +2,7 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -12,11 +12,11 @@ from ichnode.domain.states import Transfer
 
 @dataclass(slots=True)
 class _Senders:
-    """``youngest``: when the last of them began that has not broken off."""
+    """``youngest``: of each caller, when the last of its associations began that has not broken off."""
 
     open: set[Any] = field(default_factory=set)
     is_cut: bool = False
-    youngest: int = 0
+    youngest: dict[Hashable, int] = field(default_factory=dict)
 
 
 class Transfers:
@@ -25,7 +25,8 @@ class Transfers:
     ``is_alive`` tells of an association whether its thread still runs: one that died without a word sends no more.
 
     A sender whose line breaks while its instance waits for the disk or the queue may be back with a new association
-    before the end of the old one is noticed. So a cut counts only where nobody began to send after the line was gone.
+    before the end of the old one is noticed. So a cut counts only where the same caller did not begin to send after the
+    line was gone. Another caller heals nothing: it may have other images of the series.
     """
 
     def __init__(self, is_alive: Callable[[Any], bool] = lambda _association: True) -> None:
@@ -33,13 +34,13 @@ class Transfers:
         self._lock = threading.Lock()
         self._series: defaultdict[str, _Senders] = defaultdict(_Senders)
         self._moments = count(1)
-        self._began: dict[Any, int] = {}
+        self._began: dict[Any, tuple[int, Hashable]] = {}
         self._gone: dict[Any, int] = {}
 
-    def begins(self, association: Any) -> None:
-        """Notes that an association was made."""
+    def begins(self, association: Any, caller: Hashable) -> None:
+        """Notes that an association was made by a caller (AE title and address)."""
         with self._lock:
-            self._began[association] = next(self._moments)
+            self._began[association] = next(self._moments), caller
 
     def breaks(self, association: Any) -> None:
         """Notes that the association's line is gone, while an instance of it may still be in hand."""
@@ -54,21 +55,26 @@ class Transfers:
             if association in senders.open:
                 return False
             senders.open.add(association)
-            if association not in self._gone:
-                senders.youngest = max(senders.youngest, self._began.get(association, 0))
+            if association not in self._gone and association in self._began:
+                began, caller = self._began[association]
+                senders.youngest[caller] = max(began, senders.youngest.get(caller, 0))
             return True
 
-    def ends(self, association: Any, *, in_order: bool) -> dict[str, Transfer]:
-        """Notes the association's end. Returns the series that no other one still sends, and how they stand."""
+    def ends(self, association: Any, *, in_order: bool, awaited: Collection[str] = ()) -> dict[str, Transfer]:
+        """Notes the association's end. Returns the series that no other one still sends, and how they stand.
+
+        ``awaited``: series of which it has still to bring an image; for them its end is not in order.
+        """
         ended: dict[str, Transfer] = {}
         with self._lock:
-            self._began.pop(association, None)
+            _, caller = self._began.pop(association, (0, None))
             gone = self._gone.pop(association, None) or next(self._moments)
             for uid, senders in list(self._series.items()):
                 if association not in senders.open:
                     continue
                 senders.open.discard(association)
-                senders.is_cut |= not in_order and senders.youngest < gone
+                broke_off = not in_order or uid in awaited
+                senders.is_cut |= broke_off and senders.youngest.get(caller, 0) < gone
                 if not senders.open:
                     ended[uid] = Transfer.CUT if senders.is_cut else Transfer.CLOSED
                     del self._series[uid]

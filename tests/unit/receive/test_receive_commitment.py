@@ -16,8 +16,6 @@ from ichnode.commitment import (
     MOST_OBJECTS,
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
-    check_size,
-    decoded,
     read_report,
     report_data,
     request_data,
@@ -297,17 +295,15 @@ def test_a_message_of_empty_items_is_refused_before_it_fills_the_memory():
     items = (b"\xfe\xff\x00\xe0" + bytes(4)) * 300_000
     sequence = b"\x08\x00\x99\x11" + len(items).to_bytes(4, "little") + items
     with pytest.raises(Rejected, match="more elements and items"):
-        decoded(BytesIO(sequence), IMPLICIT)
+        request_in(BytesIO(sequence), IMPLICIT)
 
 
 def test_what_is_no_data_set_is_refused():
     for encoded in (None, BytesIO(b"\x08\x00\x95\x11SQ\0\0\xff\xff\xff\xffrubbish")):
         with pytest.raises(Rejected):
-            decoded(encoded, EXPLICIT)
+            request_in(encoded, EXPLICIT)
 
 
 def test_a_message_too_large_to_be_a_request_is_refused_before_it_is_parsed():
-    check_size(None)
-    check_size(BytesIO(bytes(LARGEST_BYTES)))
-    with pytest.raises(Rejected, match="bytes"):
-        check_size(BytesIO(bytes(LARGEST_BYTES + 1)))
+    with pytest.raises(Rejected, match=f"{LARGEST_BYTES + 1} bytes"):
+        request_in(BytesIO(bytes(LARGEST_BYTES + 1)), EXPLICIT)

@@ -3,9 +3,12 @@
 import socket
 import struct
 import time
+from io import BytesIO
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
+from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from sqlalchemy import select
 
@@ -15,7 +18,7 @@ from ichnode.receive import listen as listen_module
 from ichnode.receive import scp
 from ichnode.receive.allow import AllowedPeer, Right, peer_for, right_of
 from ichnode.receive.contexts import ACCEPT_ALSO, COMMITMENT, CT_CLASSES, VERIFICATION
-from ichnode.receive.limits import MOST_UNANSWERED, Inflow, Rate
+from ichnode.receive.limits import MOST_COMMAND_BYTES, MOST_UNANSWERED, Inflow, Rate
 from ichnode.receive.refusals import MOST_KINDS, Refusals
 
 CT = CT_CLASSES[0]
@@ -235,6 +238,36 @@ def test_a_command_set_that_none_can_be_is_cut_off_while_it_comes(listen, associ
 
     wait_until(lambda: not association.is_established)
     assert alarms(db) == ["refused MODALITY at 127.0.0.1: a command set of more than 65536 bytes"]
+
+
+def test_command_sets_are_measured_each_for_itself():
+    inflow = Inflow(10**9)
+    inflow.opens("a", 10**9)
+
+    whys = [inflow.grows("a", [bytes([0b11]) + bytes(200)]) for _ in range(MOST_COMMAND_BYTES // 100)]
+
+    assert not any(whys)
+
+
+@pytest.mark.parametrize("command_field", [0x8100, 0x0FFF])  # N-EVENT-REPORT-RSP, C-CANCEL-RQ
+def test_what_nobody_answers_does_not_wait_for_an_answer_and_counts_until_the_end(
+    command_field, listen, associate, wait_until
+):
+    receiver = listen()
+    associate(receiver.port)
+    wait_until(lambda: receiver._gate._open)
+    (theirs,) = receiver._gate._open
+    message = SimpleNamespace(
+        command_set=Dataset(), encoded_command_set=BytesIO(bytes(100)), data_set=BytesIO(bytes(100))
+    )
+    message.command_set.CommandField = command_field
+    for _ in range(MOST_UNANSWERED + 2):
+        receiver._gate._inflow.grows(theirs, [bytes([0b01]) + bytes(100)])
+        receiver._gate.came(theirs, message)
+
+    inbox = receiver._gate._inflow._inboxes[theirs]
+    assert inbox.whole == []
+    assert inbox.held == 100 * (MOST_UNANSWERED + 2)
 
 
 def test_every_answer_sets_free_what_it_answers(listen, associate, make_slice):

@@ -1,5 +1,8 @@
 import struct
+import threading
+import tracemalloc
 import zlib
+from contextlib import suppress
 from io import BytesIO
 
 import pytest
@@ -7,8 +10,9 @@ from pydicom import DataElement, Dataset, dcmread
 from pynetdicom.dsutils import encode
 
 from ichnode.domain.errors import Rejected
+from ichnode.metered import ONE_AT_A_TIME, SMALL
 from ichnode.receive.header import facts_of, text
-from ichnode.receive.part10 import content_key, file_head, open_stored, read_header
+from ichnode.receive.part10 import content_key, file_head, header_of, open_stored, read_header
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 IMPLICIT = "1.2.840.10008.1.2"
@@ -108,14 +112,119 @@ FULL = {
 
 
 @pytest.mark.parametrize("data_set", FULL.values(), ids=FULL)
-def test_a_data_set_that_is_all_structure_is_refused_before_it_fills_the_memory(data_set):
+def test_a_data_set_that_is_all_structure_is_refused_before_it_fills_the_memory(data_set, monkeypatch):
+    monkeypatch.setattr("ichnode.receive.part10.REACHES", 100_000)
     with pytest.raises(Rejected, match="more elements and items"):
         read_header(BytesIO(data_set), IMPLICIT)
 
 
-def test_a_data_set_that_becomes_all_structure_when_it_is_inflated_is_refused_too():
+def test_a_data_set_that_becomes_all_structure_when_it_is_inflated_is_refused_too(monkeypatch):
+    monkeypatch.setattr("ichnode.receive.part10.REACHES", 100_000)
     with pytest.raises(Rejected, match="more elements and items"):
         read_header(BytesIO(deflated(elements(130_000, b"LO\0\0"))), DEFLATED)
+
+
+@pytest.mark.parametrize("head", [EMPTY_ITEM, NO_ITEM])
+def test_an_item_costs_more_than_an_element_for_it_takes_more(head, monkeypatch):
+    monkeypatch.setattr("ichnode.receive.part10.REACHES", 100_000)
+    items = stated(READ_LATER, head * 20_000)
+
+    with pytest.raises(Rejected, match="more elements and items"):
+        read_header(BytesIO(items), IMPLICIT)
+    assert len(read_header(BytesIO(elements(20_000)), IMPLICIT)) == 20_000
+
+
+def nested(levels, content, tag=(0x0009, 0x1010), vr=b"SQ"):
+    """Sequences of stated length within each other, Explicit VR."""
+    heads, size = [], len(content)
+    for _ in range(levels):
+        item = struct.pack("<HHI", *ITEM, size)
+        heads.append(struct.pack("<HH2sHI", *tag, vr, 0, size + 8) + item)
+        size += 20
+    return b"".join(reversed(heads)) + content
+
+
+def test_sequences_within_sequences_are_not_held_all_at_once():
+    """Each level is a copy of all within it."""
+    data_set = nested(100, stated_ob(2**20))
+    tracemalloc.start()
+    try:
+        read_header(BytesIO(data_set), EXPLICIT)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 8 * 2**20
+
+
+@pytest.mark.parametrize("vr", [b"SQ", b"UN", b"OB"])
+def test_sequences_within_sequences_are_paid_for_by_what_is_copied_whatever_they_call_themselves(vr):
+    with pytest.raises(Rejected, match="more elements and items"):
+        read_header(BytesIO(nested(400, stated_ob(2**20), vr=vr)), EXPLICIT)
+
+
+def stated_ob(size):
+    return struct.pack("<HH2sHI", 0x0009, 0x1011, b"OB", 0, size) + bytes(size)
+
+
+def test_a_large_header_is_read_when_the_one_before_it_is_let_go():
+    large = elements(SMALL + 10)
+    entered, order = threading.Event(), []
+
+    def second():
+        entered.set()
+        with header_of(BytesIO(large), IMPLICIT):
+            order.append("second")
+
+    with header_of(BytesIO(large), IMPLICIT):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert entered.wait(10)
+        read_header(BytesIO(elements(SMALL - 10)), IMPLICIT)  # what is small waits for nobody
+        thread.join(0.3)
+        order.append("first")
+    thread.join(10)
+
+    assert order == ["first", "second"]
+
+
+@pytest.mark.parametrize("damage", [b"", EMPTY_ITEM * 10**6])
+def test_whatever_became_of_a_large_header_the_next_one_is_read(damage):
+    for _ in range(2):
+        with suppress(Rejected):
+            read_header(BytesIO(elements(SMALL + 10) + damage), IMPLICIT)
+    assert not ONE_AT_A_TIME.locked()
+
+
+def of_undefined_length(tag, items):
+    """A sequence of Explicit VR, its items of undefined length too."""
+    head, end = struct.pack("<HHI", *ITEM, 0xFFFFFFFF), struct.pack("<HHI", 0xFFFE, 0xE00D, 0)
+    each = b"".join(head + item + end for item in items)
+    return struct.pack("<HH2sHI", *tag, b"SQ", 0, 0xFFFFFFFF) + each + SEQUENCE_END
+
+
+def functional_groups(frames, groups, elements_a_group):
+    """Frames as of an object with every functional group: each a sequence of one item."""
+    content = b"".join(struct.pack("<HH2sH2s", 0x0018, 0x1001 + n, b"LO", 2, b"x ") for n in range(elements_a_group))
+    frame = b"".join(of_undefined_length((0x0018, 0x9301 + n), [content]) for n in range(groups))
+    return of_undefined_length(READ_LATER, [frame] * frames)
+
+
+def test_a_deflated_segmentation_of_2800_frames_is_read():
+    """As highdicom writes twenty structures in 140 slices: deflated it is small, its header is not."""
+    plain = functional_groups(2800, groups=4, elements_a_group=5)
+
+    header = read_header(BytesIO(deflated(plain)), DEFLATED)
+
+    assert len(header.PerFrameFunctionalGroupsSequence) == 2800
+
+
+def test_an_enhanced_image_with_every_functional_group_is_read_however_well_it_is_compressed():
+    plain = functional_groups(2000, groups=20, elements_a_group=5)
+
+    header = read_header(BytesIO(plain), EXPLICIT)
+
+    assert len(header.PerFrameFunctionalGroupsSequence) == 2000
 
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])

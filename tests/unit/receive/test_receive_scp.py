@@ -192,6 +192,50 @@ def test_a_series_of_which_an_instance_found_no_room_is_not_complete_until_it_co
     assert transfer_of(db) is transfer
 
 
+@pytest.mark.parametrize("refused_by", ["the disk", "its rate"])
+def test_a_refused_image_keeps_its_own_series_waiting_alone_until_a_later_association_brings_it(
+    refused_by, listen, associate, make_slice, db, store, monkeypatch, wait_until
+):
+    def transfers():
+        return {row.series_instance_uid: row.transfer for row in receiving(db)}
+
+    receiver = listen(floor_bytes=1000)
+    association = associate(receiver.port)
+    for series in (1, 2):
+        assert association.send_c_store(make_slice(1, series=series)).Status == 0x0000
+    with monkeypatch.context() as patch:
+        if refused_by == "the disk":
+            patch.setattr(type(store), "free_bytes", lambda _self: 1000)
+        else:
+            patch.setattr(receiver._gate, "wait_s", lambda _association, most_s: most_s + 1)
+        assert association.send_c_store(make_slice(2, series=2)).Status == 0xA700
+    association.release()
+    wait_until(lambda: Transfer.OPEN not in transfers().values())
+    assert transfers() == {"1.2.3.1": Transfer.CLOSED, "1.2.3.2": Transfer.CUT}
+
+    association = associate(receiver.port)
+    assert association.send_c_store(make_slice(2, series=2)).Status == 0x0000
+    association.release()
+
+    wait_until(lambda: set(transfers().values()) == {Transfer.CLOSED})
+
+
+def test_a_refused_image_that_cannot_be_read_keeps_nothing_waiting(
+    listen, associate, make_slice, db, store, monkeypatch, wait_until
+):
+    association = associate(listen(floor_bytes=1000).port)
+    assert association.send_c_store(make_slice(1)).Status == 0x0000
+    nameless = make_slice(2)
+    del nameless.SeriesInstanceUID
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store), "free_bytes", lambda _self: 1000)
+        assert association.send_c_store(nameless).Status == 0xA700
+
+    association.release()
+
+    wait_until(lambda: transfer_of(db) is Transfer.CLOSED)
+
+
 def test_an_unexpected_error_is_a_status_and_quotes_no_patient(listen, associate, make_slice, monkeypatch, caplog):
     def fail(*_args, **_kwargs):
         raise RuntimeError("PatientName Doe^Jane is odd")
