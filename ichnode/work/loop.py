@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Event
-from typing import Final
+from typing import Final, TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from ichnode.domain.errors import ConfigError, IchnodeError, LeaseLost
 from ichnode.domain.followup import Baseline
@@ -26,13 +26,15 @@ from ichnode.service import failure
 from ichnode.store.layout import Store
 from ichnode.trail import events
 from ichnode.trail.trail import OFF, Trail
-from ichnode.work.child import Child, ChildDied
+from ichnode.work.child import TICK_S, Child, ChildDied
 from ichnode.work.task import Broken, Done, OpenPerformer, Reply, Task
 
 log = logging.getLogger(__name__)
 POLL_S: Final = 0.5
 ERROR_PAUSE_S: Final = 5.0  # after an error of our own (disk, queue); systemd's watchdog waits no longer than 60 s
 START_LIMIT: Final = timedelta(minutes=10)  # the first start converts the network
+
+Ended = TypeVar("Ended")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +124,21 @@ class Worker:
         except (ChildDied, ConfigError) as error:
             reply = Broken(error=str(error))  # also weights that broke since the start: the worker itself lives on
         if isinstance(reply, Done):
-            now = time.time()
+            self._done(lease, reply, compared, tick)
+            took = round(time.monotonic() - started, 1)
+            # Why a series is not analysed may quote its header: that stands in the queue, not in the log.
+            text = reply.text if reply.state == JobState.DONE else "not analysed"
+            log.info(text, extra={"job": lease.job_id, "action": reply.state, "seconds": took})
+        else:
+            assert isinstance(reply, Broken)
+            if reply.blameless:
+                self._blameless(lease, reply, tick)
+                return
+            self._broken(lease, reply, tick)
+        self._tell(lease, reply)
+
+    def _done(self, lease: Lease, reply: Done, compared: Comparison, tick: Callable[[], None]) -> None:
+        def write() -> None:
             jobs.finish(
                 self.db,
                 lease,
@@ -130,32 +146,47 @@ class Worker:
                 outputs=reply.outputs,
                 routes=self.routes,
                 reason=reply.text,
-                now=now,
+                now=time.time(),
                 figures=reply.figures,
                 compared=compared,
             )
-            took = round(time.monotonic() - started, 1)
-            # Why a series is not analysed may quote its header: that stands in the queue, not in the log.
-            text = reply.text if reply.state == JobState.DONE else "not analysed"
-            log.info(text, extra={"job": lease.job_id, "action": reply.state, "seconds": took})
-            self._tell(lease, reply)
-            return
-        assert isinstance(reply, Broken)
-        if reply.blameless:
-            jobs.give_back(self.db, lease, now=time.time(), why=reply.error, delay_s=self.limits.retry_delay_s)
-            log.error(reply.error, extra={"job": lease.job_id, "action": "given back"})
-            return
-        state = jobs.retry_or_fail(
-            self.db,
-            lease,
-            reply.error,
-            max_attempts=0 if reply.permanent else self.limits.attempts,
-            delay_s=self.limits.retry_delay_s,
-            now=time.time(),
-        )
+
+        self._insist(lease, write, tick)
+
+    def _blameless(self, lease: Lease, reply: Broken, tick: Callable[[], None]) -> None:
+        def write() -> None:
+            wait_s = self.limits.retry_delay_s
+            jobs.give_back(self.db, lease, now=time.time(), why=reply.error, delay_s=wait_s, alarm=True)
+
+        self._insist(lease, write, tick)
+        log.error(reply.error, extra={"job": lease.job_id, "action": "given back"})
+
+    def _broken(self, lease: Lease, reply: Broken, tick: Callable[[], None]) -> None:
+        def write() -> JobState:
+            attempts = 0 if reply.permanent else self.limits.attempts
+            delay_s = self.limits.retry_delay_s
+            return jobs.retry_or_fail(
+                self.db, lease, reply.error, max_attempts=attempts, delay_s=delay_s, now=time.time()
+            )
+
+        state = self._insist(lease, write, tick)
         level = logging.ERROR if state == JobState.FAILED else logging.WARNING
         log.log(level, reply.error, extra={"job": lease.job_id, "action": state, "attempt": lease.attempts})
-        self._tell(lease, reply)
+
+    def _insist(self, lease: Lease, write: Callable[[], Ended], tick: Callable[[], None]) -> Ended:
+        """Writes down how an attempt ended: again and again while the queue is locked or has no room, or the attempt
+        would seem one at which its worker died. Raises LeaseLost, and ShutDown."""
+        while True:
+            self.alive()  # `tick` may have waited for a lock, and ``write`` may too
+            try:
+                return write()
+            except OperationalError as error:
+                text = "the queue cannot be written, its result is kept and tried again in %g s: %s"
+                log.warning(text, ERROR_PAUSE_S, failure(error), extra={"job": lease.job_id, "action": "error"})
+            until = time.monotonic() + ERROR_PAUSE_S
+            while time.monotonic() < until:
+                tick()
+                self.stop.wait(TICK_S)
 
     def _tell(self, lease: Lease, reply: Reply) -> None:
         """What was used and made, for the audit trail."""
@@ -195,16 +226,18 @@ class Worker:
 
     def _renewing(self, lease: Lease) -> Callable[[], None]:
         """A tick that also renews the lease, three times within its length."""
-        renewed = time.monotonic()
+        third_s = self.limits.lease_s / 3
+        due = time.monotonic() + third_s
 
         def tick() -> None:
-            nonlocal renewed
+            nonlocal due
             self._tick_idle()
-            if time.monotonic() - renewed > self.limits.lease_s / 3:
+            if time.monotonic() > due:
                 try:
                     jobs.renew(self.db, lease, now=time.time(), lease_s=self.limits.lease_s)
-                    renewed = time.monotonic()
+                    due = time.monotonic() + third_s
                 except SQLAlchemyError as error:  # the child goes on: should another take the job, its lease is lost
                     log.warning("lease not renewed: %s", failure(error), extra={"job": lease.job_id})
+                    due = time.monotonic() + min(third_s, ERROR_PAUSE_S)
 
         return tick

@@ -6,6 +6,7 @@ A module of its own: the child is a new process and imports it by name.
 import errno
 import os
 import signal
+import time
 from pathlib import Path
 
 from ichnode.domain.errors import ConfigError, Retryable
@@ -56,6 +57,26 @@ def telling(folder: Path) -> tuple[str, Perform]:
         )
         figures = Figures(volume_ml=7.0, report_uid=uid)
         return Done(state=JobState.DONE, text="ok", outputs=(report,), figures=figures)
+
+    return "test", perform
+
+
+def patient(folder: Path) -> tuple[str, Perform]:
+    """Every job waits until there is a file ``folder/go``."""
+
+    def perform(task: Task) -> Done:
+        while not (folder / "go").exists():
+            time.sleep(0.02)
+        return _done(task)
+
+    return "test", perform
+
+
+def full(folder: Path) -> tuple[str, Perform]:
+    """The disk is full until there is a file ``folder/go``."""
+
+    def perform(task: Task) -> Done:
+        return _done(task) if (folder / "go").exists() else _disk_full(task)
 
     return "test", perform
 

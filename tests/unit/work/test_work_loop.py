@@ -14,10 +14,12 @@ from ichnode.domain.errors import ConfigError
 from ichnode.domain.facts import InstanceFacts
 from ichnode.domain.states import Decision
 from ichnode.queue import database
+from ichnode.queue import jobs as jobs_of_queue
 from ichnode.queue.database import open_database
 from ichnode.queue.intake import NewInstance, record
 from ichnode.queue.series import decide, receiving, settle
 from ichnode.queue.tables import AUDIT, JOBS
+from ichnode.queue.views import status
 from ichnode.store.layout import Store
 from ichnode.work import loop
 from ichnode.work.loop import Limits, Worker
@@ -59,7 +61,7 @@ def jobs(db) -> list[tuple[str, str, int]]:
         return [tuple(row) for row in rows]
 
 
-def work(db, tmp_path, performer, until: Callable[[], bool], *, limit_s: float = 30) -> None:
+def work(db, tmp_path, performer, until: Callable[[], bool], *, limit_s: float = 30, lease_s: float = 60) -> None:
     """Runs a worker in a thread until the condition holds."""
     stop, failed = threading.Event(), []
     worker = Worker(
@@ -68,7 +70,7 @@ def work(db, tmp_path, performer, until: Callable[[], bool], *, limit_s: float =
         owner="w1",
         open_performer=performer,
         routes=(),
-        limits=Limits(job_limit_s=limit_s, attempts=2, retry_delay_s=0, lease_s=60),
+        limits=Limits(job_limit_s=limit_s, attempts=2, retry_delay_s=0, lease_s=lease_s),
         stop=stop,
         alive=lambda: None,
     )
@@ -125,6 +127,110 @@ def test_a_job_whose_results_find_no_room_is_tried_again_and_the_attempt_does_no
     with db.read() as connection:
         texts = connection.execute(select(AUDIT.c.text).where(AUDIT.c.entity == "job")).scalars().all()
     assert "the results cannot be written: No space left on device" in texts
+
+
+def test_a_job_whose_results_find_no_room_alarms_until_they_do(db, tmp_path):
+    add_job(db, "1.2.3")
+    told = []
+
+    def ends() -> bool:
+        if not told:
+            told.extend(row["reason"] for row in status(db, since=0).unwritten)
+        else:
+            (tmp_path / "go").touch()
+        return ended(db)
+
+    work(db, tmp_path, partial(performers.full, tmp_path), ends)
+    assert told == ["the results cannot be written: No space left on device"]
+    assert status(db, since=0).unwritten == []
+
+
+@pytest.fixture
+def lock(tmp_path, monkeypatch):
+    """A queue that waits for no lock, and another who may lock it: ``lock.execute("BEGIN EXCLUSIVE")``."""
+    monkeypatch.setattr(database, "PRAGMAS", (*database.PRAGMAS, "PRAGMA busy_timeout=10"))
+    monkeypatch.setattr(loop, "ERROR_PAUSE_S", 0.05)
+    open_database(tmp_path / "queue.sqlite").close()
+    with closing(sqlite3.connect(tmp_path / "queue.sqlite", isolation_level=None, check_same_thread=False)) as other:
+        yield other
+
+
+def test_a_result_that_cannot_be_written_down_is_kept_until_it_can_and_the_job_is_not_done_again(
+    lock, db, tmp_path, monkeypatch, caplog
+):
+    add_job(db, "1.2.3")
+    refused = "the queue cannot be written"
+    swept = []
+    finish = jobs_of_queue.finish
+
+    def finish_while_locked(*arguments, **keywords):
+        if not caplog.text.count(refused):
+            lock.execute("BEGIN EXCLUSIVE")
+        finish(*arguments, **keywords)
+
+    monkeypatch.setattr(jobs_of_queue, "finish", finish_while_locked)
+
+    def goes_on() -> bool:
+        if lock.in_transaction and caplog.text.count(refused) > 3:
+            lock.execute("ROLLBACK")
+            swept.append(jobs_of_queue.sweep_leases(db, max_attempts=1, now=time.time()))
+        return ended(db)
+
+    work(db, tmp_path, performers.well, goes_on, lease_s=0.1)
+    assert (jobs(db), swept) == ([("done", "ok", 1)], [0])
+
+
+@pytest.mark.parametrize("behaviour", ["disk full", "retryable"])
+def test_how_an_attempt_failed_is_written_down_once_it_can_be(lock, db, tmp_path, monkeypatch, caplog, behaviour):
+    (tmp_path / "behaviour").write_text(behaviour)
+    add_job(db, "1.2.3")
+    name = "give_back" if behaviour == "disk full" else "retry_or_fail"
+    real = getattr(jobs_of_queue, name)
+
+    def fail_while_locked(*arguments, **keywords):
+        if not caplog.text.count("the queue cannot be written"):
+            lock.execute("BEGIN EXCLUSIVE")
+        real(*arguments, **keywords)
+
+    monkeypatch.setattr(jobs_of_queue, name, fail_while_locked)
+
+    def goes_on() -> bool:
+        if lock.in_transaction and caplog.text.count("the queue cannot be written") > 3:
+            lock.execute("ROLLBACK")
+        return ended(db)
+
+    work(db, tmp_path, partial(performers.by_behaviour, tmp_path), goes_on)
+    assert jobs(db) == [("done", "ok", 1 if behaviour == "disk full" else 2)]
+
+
+def test_a_worker_that_is_stopped_while_it_cannot_write_a_result_down_ends(lock, db, tmp_path, monkeypatch, caplog):
+    add_job(db, "1.2.3")
+    finish = jobs_of_queue.finish
+
+    def finish_while_locked(*arguments, **keywords):
+        if not lock.in_transaction:
+            lock.execute("BEGIN EXCLUSIVE")
+        finish(*arguments, **keywords)
+
+    monkeypatch.setattr(jobs_of_queue, "finish", finish_while_locked)
+    work(db, tmp_path, performers.well, lambda: "the queue cannot be written" in caplog.text)
+    lock.execute("ROLLBACK")
+    assert jobs(db) == [("running", "", 1)]  # until its lease runs out
+
+
+def test_a_job_goes_on_while_its_lease_cannot_be_renewed(lock, db, tmp_path, caplog):
+    add_job(db, "1.2.3")
+
+    def goes_on() -> bool:
+        if jobs(db)[0][0] == "running" and not lock.in_transaction and not caplog.text.count("lease not renewed"):
+            lock.execute("BEGIN EXCLUSIVE")
+        if lock.in_transaction and caplog.text.count("lease not renewed") > 1:
+            lock.execute("ROLLBACK")
+            (tmp_path / "go").touch()
+        return ended(db)
+
+    work(db, tmp_path, partial(performers.patient, tmp_path), goes_on, lease_s=0.1)
+    assert jobs(db) == [("done", "ok", 1)]
 
 
 def test_a_worker_outlives_a_queue_that_is_locked_for_longer_than_it_waits(tmp_path, monkeypatch, caplog):
