@@ -1,13 +1,15 @@
 """No version migrates the queue under another that still runs."""
 
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 
 import pytest
 from sqlalchemy import create_engine
 
-from ichnode.domain.errors import Retryable
+from ichnode.domain.errors import ConfigError, Retryable
 from ichnode.queue.database import awaits_migration, open_database
 from ichnode.queue.migration import migrate
 
@@ -43,6 +45,19 @@ def service(path):
         assert process.stdout.readline() == "open\n"
         yield process
         process.kill()
+
+
+def test_a_queue_whose_rows_point_nowhere_is_left_as_it_was(path):
+    with closing(sqlite3.connect(path)) as damaged, damaged:
+        damaged.execute(
+            "INSERT INTO jobs (series_id, kind, priority, state, reason, attempts, fence, not_before, created_at)"
+            " VALUES (99, 'analyse', 10, 'queued', '', 0, 0, 0, 0)"
+        )
+
+    with pytest.raises(ConfigError, match="The queue is damaged: 1 of its rows point nowhere"):
+        open_database(path, wait_s=0)
+
+    assert awaits_migration(path)
 
 
 @pytest.mark.usefixtures("service")

@@ -1,6 +1,8 @@
 """Deleting and receiving the same bytes at once: what was acknowledged is on the disk, whichever comes first."""
 
+import threading
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
@@ -24,6 +26,7 @@ OLD = 9e9  # s: everything is past its limit
 ALL_GO = RetentionLimits(delivered_s=0, skipped_s=0, failed_s=0, quarantine_s=0, low_water_bytes=0)
 IMAGE, OTHER = b"\1\2", b"\3\4"  # pixels of the slice as it came first, and as it came later: quarantined
 CONTENTS = pytest.mark.parametrize("content", [IMAGE, OTHER], ids=["image", "quarantined"])
+UNLOCKED_S = 0.5  # the longest that a slice takes where it waits for no lock
 EVERYONE = pytest.mark.parametrize("who", ["retention", "reconciliation", "purge"])
 
 
@@ -156,6 +159,32 @@ def test_what_is_deleted_between_its_write_and_its_row_is_written_once_more_befo
     assert answers == [intake.SUCCESS]
     assert written == [path, path]
     assert [known.path for known in known_files(db) if not store.resolve(known.path).exists()] == []
+
+
+@CONTENTS
+@EVERYONE
+def test_what_comes_again_while_it_is_being_deleted_is_there_once_it_is_acknowledged(
+    who, content, db, store, over, send, delete, monkeypatch
+):
+    path = over(content)
+    answers, senders = [], []
+    unlink = Path.unlink
+
+    def comes_before_it_is_unlinked(self, missing_ok=False):
+        if self == store.resolve(path) and not senders:
+            senders.append(threading.Thread(target=lambda: answers.append(send(content).status)))
+            senders[0].start()
+            senders[0].join(UNLOCKED_S)  # it is answered only if nothing holds it up
+        unlink(self, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", comes_before_it_is_unlinked)
+    delete(who, lambda _paths, go: go())
+    senders[0].join(10)
+
+    assert answers == [intake.SUCCESS]
+    kept = [store.resolve(known.path) for known in known_files(db)]  # after a purge it is the first of its UID
+    assert all(each.exists() for each in kept)
+    assert any(each.read_bytes().endswith(content) for each in kept)
 
 
 def test_a_purge_that_forgets_the_row_between_write_and_row_leaves_a_whole_instance(db, store, send, monkeypatch):
