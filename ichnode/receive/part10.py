@@ -29,7 +29,7 @@ PIXEL_GROUP: Final = 0x7FE00000
 META_GROUP: Final = 0x0002
 UNDEFINED_LENGTH: Final = 0xFFFFFFFF
 LARGEST_HEADER_BYTES: Final = 64 << 20  # of a deflated data set: a small file cannot inflate to fill the memory
-# What a header may cost, so that no message fills the memory when it is read: 320 MB. A CT slice takes some hundreds of
+# What a header may cost, so that no message fills the memory when it is read: 400 MB. A CT slice takes some hundreds of
 # reaches, a frame of an enhanced CT with every functional group 450.
 REACHES: Final = 1_500_000
 

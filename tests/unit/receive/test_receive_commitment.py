@@ -11,6 +11,7 @@ from pynetdicom.dsutils import encode
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
+from ichnode import commitment as messages
 from ichnode.commitment import (
     LARGEST_BYTES,
     MOST_OBJECTS,
@@ -23,6 +24,7 @@ from ichnode.commitment import (
 )
 from ichnode.domain.commitment import Named, Report, Request
 from ichnode.domain.errors import Rejected
+from ichnode.metered import ONE_AT_A_TIME
 from ichnode.queue import views
 from ichnode.queue.promises import due_promise
 from ichnode.queue.tables import AUDIT, COMMITMENTS, PROMISES
@@ -289,6 +291,20 @@ def test_the_largest_request_is_read(syntax):
     data = request_data(request)
     encoded = BytesIO(encode(data, syntax == IMPLICIT, True))
     assert request_in(encoded, syntax) == request
+
+
+@pytest.mark.parametrize("kind", ["request", "report"])
+def test_a_large_message_is_understood_by_one_thread_at_a_time(kind, monkeypatch):
+    alone = []
+    read = getattr(messages, f"read_{kind}")
+    monkeypatch.setattr(messages, f"read_{kind}", lambda data: alone.append(ONE_AT_A_TIME.locked()) or read(data))
+    objects = tuple(Named(sop_class_uid=CT, sop_instance_uid=f"1.2.3.{n}") for n in range(5_000))
+    data = request_data(Request(transaction_uid="7.7", objects=objects))
+
+    getattr(messages, f"{kind}_in")(BytesIO(encode(data, False, True)), EXPLICIT)
+
+    assert alone == [True]
+    assert not ONE_AT_A_TIME.locked()
 
 
 def test_a_message_of_empty_items_is_refused_before_it_fills_the_memory():

@@ -116,7 +116,8 @@ def test_without_a_certificate_of_our_ca_nobody_is_let_in(listen, call, ours, tm
     assert not call(port, over(nobody)).is_established
     assert not call(port, over(strange)).is_established
     wait_until(lambda: len(alarms(db)) == 2)
-    assert all("127.0.0.1" in text and "no TLS" in text for text in alarms(db))
+    told = ["it shows no certificate", "its certificate is not of tls.ca"]
+    assert alarms(db) == [f"refused 127.0.0.1: no TLS: {why}" for why in told]
 
 
 def test_where_it_is_not_mutual_a_caller_needs_no_certificate(listen, call, ours):
@@ -125,10 +126,68 @@ def test_where_it_is_not_mutual_a_caller_needs_no_certificate(listen, call, ours
     assert call(port, over(TlsFiles(ca=ours.ca))).send_c_echo().Status == 0x0000
 
 
-def test_a_certificate_past_its_end_is_not_let_in(listen, call, authority, ours):
+def test_a_certificate_past_its_end_is_not_let_in(listen, call, authority, ours, db, wait_until):
     port = listen(tls=TlsPort(port=0, files=ours)).tls_port
 
     assert not call(port, over(authority.issue(days=-1))).is_established
+    wait_until(lambda: alarms(db))
+    assert alarms(db) == ["refused 127.0.0.1: no TLS: its certificate has expired, or that of its CA"]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize(
+    ("certificate", "why"),
+    [({"days": -1}, "expired"), ({"names": "DNS:other"}, "bad, as where it bears another name than was called")],
+)
+def test_a_certificate_of_ours_that_a_caller_does_not_accept_is_not_told_as_the_callers(
+    listen, call, authority, theirs, db, wait_until, certificate, why, version
+):
+    port = listen(tls=TlsPort(port=0, files=authority.issue(**certificate))).tls_port
+
+    assert not call(port, over(theirs, maximum_version=version)).is_established
+    wait_until(lambda: alarms(db))
+    assert alarms(db) == [f"refused 127.0.0.1: no TLS: the caller does not accept our certificate: {why}"]
+
+
+def test_our_certificate_from_a_ca_that_the_caller_does_not_know_is_told(
+    listen, call, theirs, tmp_path, db, wait_until
+):
+    port = listen(tls=TlsPort(port=0, files=Authority(tmp_path / "other").issue())).tls_port
+
+    assert not call(port, over(theirs)).is_established
+    wait_until(lambda: alarms(db))
+    assert alarms(db)[0].endswith("does not accept our certificate: from a CA that it does not know")
+
+
+def test_a_plain_call_on_the_port_for_tls_is_told_as_one(listen, call, ours, db, wait_until):
+    port = listen(tls=TlsPort(port=0, files=ours)).tls_port
+
+    assert not call(port, None).is_established
+    wait_until(lambda: alarms(db))
+    assert alarms(db) == ["refused 127.0.0.1: no TLS: it called in plain text"]
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1")
+def test_what_we_have_no_words_for_keeps_those_of_openssl(listen, call, ours, theirs, db, wait_until):
+    port = listen(tls=TlsPort(port=0, files=ours)).tls_port
+    weak = over(theirs, maximum_version=ssl.TLSVersion.TLSv1_2)
+    weak.set_ciphers("AES128-SHA")
+
+    assert not call(port, weak).is_established
+    wait_until(lambda: alarms(db))
+    assert alarms(db) == ["refused 127.0.0.1: no TLS: no shared cipher"]
+
+
+def test_a_port_that_is_taken_is_named_with_its_key(listen, ours):
+    taken = listen(tls=TlsPort(port=0, files=ours))
+
+    with pytest.raises(OSError, match="in use") as plain:
+        listen(port=taken.port)
+    with pytest.raises(OSError, match="in use") as over_tls:
+        listen(tls=TlsPort(port=taken.tls_port, files=ours))
+
+    assert plain.value.filename == f"127.0.0.1:{taken.port} (receive.port)"
+    assert over_tls.value.filename == f"127.0.0.1:{taken.tls_port} (receive.tls_port)"
 
 
 def test_who_must_use_tls_is_refused_on_the_plain_port_as_one_whom_we_do_not_know(listen, call, ours, theirs, db):
