@@ -4,11 +4,12 @@ import fcntl
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
-from typing import Final
+from typing import Final, TextIO
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
@@ -22,6 +23,7 @@ from ichnode.queue.migration import is_awaited
 log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.5
+LOCK_S: Final = 1.0  # a lock that was only looked at (`runs`) is free again long before
 LOOK_S: Final = 2.0  # how often a service looks whether it is in the way of an upgrade
 
 
@@ -55,14 +57,49 @@ def database(config: Config) -> Iterator[Database]:
 @contextmanager
 def alone(config: Config, service: str) -> Iterator[None]:
     """Holds the service's lock: two receivers or two deliverers on one queue would do everything twice."""
-    path = config.node.state_dir / f"{service}.lock"
+    path = _lock_of(config, service)
     with os.fdopen(open_owned(path, os.O_RDWR), "r+") as lock:
+        if not _held(lock, LOCK_S):
+            hint = "Stop the other one, or give this one its own node.state_dir."
+            raise ConfigError(f"Another `ichnode {service}` uses {path.parent}.", hint=hint)
+        yield
+
+
+@contextmanager
+def together(config: Config, service: str) -> Iterator[None]:
+    """Holds the service's lock with others of its kind: of workers there may be several."""
+    with os.fdopen(open_owned(_lock_of(config, service), os.O_RDWR), "r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+def runs(config: Config, service: str) -> bool:
+    """Whether one of that service runs. Makes nothing; where this user may not look, it is taken to run."""
+    try:
+        with _lock_of(config, service).open("r+") as lock:
+            return not _held(lock, 0)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
+def _lock_of(config: Config, service: str) -> Path:
+    return config.node.state_dir / f"{service}.lock"
+
+
+def _held(lock: TextIO, limit_s: float) -> bool:
+    """Whether the lock is ours now, tried for so long."""
+    end = time.monotonic() + limit_s
+    while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            hint = "Stop the other one, or give this one its own node.state_dir."
-            raise ConfigError(f"Another `ichnode {service}` uses {path.parent}.", hint=hint) from error
-        yield
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                return False
+            time.sleep(0.05)
+        else:
+            return True
 
 
 def _make_way(path: Path, closed: Event) -> None:

@@ -8,7 +8,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from ichnode import __version__
-from ichnode.app.host import clockwork, database
+from ichnode.app.host import clockwork, database, together
 from ichnode.app.trail import trail_of
 from ichnode.app.wire import destinations_of, store_of
 from ichnode.config.config import Config
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def run_work(config: Config, stop: Event, *, ready: Callable[[str], None], alive: Callable[[], None]) -> None:
     """One worker, until ``stop``."""
-    with database(config) as db, trail_of(config, db, "work").of_service() as trail:
+    with together(config, "work"), database(config) as db, trail_of(config, db, "work").of_service() as trail:
         scheduler = clockwork()
         scheduler.add_job(
             lambda: sweep_leases(db, max_attempts=config.work.attempts, now=time.time()),

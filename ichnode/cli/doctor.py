@@ -14,9 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ichnode.app.host import alone
 from ichnode.app.wire import MIB, open_database_of, peer_of, scp_settings
-from ichnode.cli.alarms import alarms, read_status
+from ichnode.cli.alarms import SERVICES, alarms, read_status, running
 from ichnode.cli.check import Check, Verdict
-from ichnode.cli.context import OUT, AsJson, Exit, ago, options, print_json
+from ichnode.cli.context import OUT, AsJson, Exit, ago, clock, options, print_json
 from ichnode.cli.privacy import privacy
 from ichnode.config.config import Config
 from ichnode.config.file import load_config
@@ -24,6 +24,7 @@ from ichnode.deliver.echo import echo
 from ichnode.domain.commitment import Commitment
 from ichnode.domain.errors import ConfigError, IchnodeError
 from ichnode.domain.outputs import Peer
+from ichnode.domain.states import DeliveryState
 from ichnode.queue.database import awaits_migration
 from ichnode.queue.views import Status
 from ichnode.receive.allow import peer_for
@@ -100,11 +101,30 @@ def _folders(config: Config) -> Iterator[Check]:
     yield Check(verdict, "disk", f"{free} MiB free, floor {floor} MiB", todo)
     now = read_status(with_db)
     with_db.close()
-    found = len(alarms(now, config))
-    waiting = f"oldest job is from {ago(now.oldest_waiting_at)}" if now.oldest_waiting_at else "nothing waits"
-    verdict = Verdict.WARN if found else Verdict.OK
-    yield Check(verdict, "queue", f"{waiting}, {found} alarms", "`ichnode status` lists them.")
+    yield _queue(now, config)
+    yield _services(config)
     yield from _commitment(now, config)
+
+
+def _queue(now: Status, config: Config) -> Check:
+    """What waits. What was tried in vain is a warning before it is an alarm."""
+    found = len(alarms(now, config))
+    waiting = [f"oldest job is from {ago(now.oldest_waiting_at)}"] if now.oldest_waiting_at else []
+    for name, since in now.overdue.items():
+        count = now.deliveries[name][DeliveryState.PENDING]
+        waiting.append(f"{count} {'object waits' if count == 1 else 'objects wait'} for {name} since {clock(since)}")
+    text = f"{', '.join(waiting) or 'nothing waits'}, {found} {'alarm' if found == 1 else 'alarms'}"
+    todo = "`ichnode status` lists them." if found else "`ichnode status` says why."
+    return Check(Verdict.WARN if found or now.undelivered else Verdict.OK, "queue", text, todo)
+
+
+def _services(config: Config) -> Check:
+    """Which services do not run; that something waits for one is among the alarms."""
+    stopped = [SERVICES[name] for name, is_up in running(config).items() if not is_up]
+    if not stopped:
+        return Check(Verdict.OK, "services", "receiver, worker and deliverer run")
+    todo = "systemctl start ichnode.target, or `ichnode run`."
+    return Check(Verdict.WARN, "services", ", ".join(f"no {name} runs" for name in stopped), todo)
 
 
 def _commitment(now: Status, config: Config) -> Iterator[Check]:
@@ -162,8 +182,7 @@ def _peer(peer: Peer) -> Check:
     answer = echo(peer)
     if answer.ok:
         return Check(Verdict.OK, peer.name, f"answers C-ECHO in {answer.seconds * 1000:.0f} ms")
-    todo = f"Check host, port and AE title, and that {peer.calling_ae_title} is registered there."
-    return Check(Verdict.FAIL, peer.name, answer.reason.removeprefix(f"{peer.name}: "), todo)
+    return Check(Verdict.FAIL, peer.name, answer.reason.removeprefix(f"{peer.name}: "), answer.hint)
 
 
 def _clock() -> Check:

@@ -24,6 +24,7 @@ from ichnode.queue.tables import (
     QUARANTINE,
     SERIES,
 )
+from ichnode.queue.undelivered import undelivered
 from ichnode.queue.untold import untold
 from ichnode.queue.waiting import WAITING, unwritten, waits_since
 
@@ -53,6 +54,7 @@ class Status:
     held: list[Row]  # studies whose results do not go out until a person has looked
     node: list[AuditRow]
     acknowledged: list[Acknowledgement]  # who has seen to which of these, or of what is in quarantine
+    undelivered: dict[str, Row]  # destination -> why what was tried has not gone, and when it is tried again
     overdue: dict[str, float]  # destination -> since when its oldest object waits
     oldest_waiting_at: float | None
     waits_since: float | None  # since when the oldest job waits for a worker: ahead while all that wait are worked on
@@ -93,6 +95,7 @@ def status(db: Database, *, since: float, recent: int = 10) -> Status:
             held=_rows(connection, select(HOLDS).where(HOLDS.c.released_at.is_(None)).order_by(HOLDS.c.id)),
             node=_audit(connection, node_alarms(since).order_by(AUDIT.c.id)),
             acknowledged=acknowledgements(connection, since=since),
+            undelivered={row["destination"]: row for row in _rows(connection, undelivered())},
             overdue={row[0]: row[1] for row in connection.execute(overdue)},
             oldest_waiting_at=connection.execute(oldest).scalar(),
             waits_since=connection.execute(waits_since()).scalar(),

@@ -16,7 +16,7 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import CTImageStorage, Verification
 
 from ichnode.app.wire import open_database_of
-from ichnode.cli import context
+from ichnode.cli import alarms, context
 from ichnode.cli.main import main
 from ichnode.config.file import load_config
 from ichnode.domain.facts import InstanceFacts
@@ -76,6 +76,14 @@ def ichnode(config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         return Said(code=int(ended.value.code or 0), out=captured.out, err=captured.err)
 
     return call
+
+
+@pytest.fixture(autouse=True)
+def running(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The services that run as far as the verbs can see; a test stops one by taking it out."""
+    services = {"receive", "work", "deliver"}
+    monkeypatch.setattr(alarms, "runs", lambda _config, service: service in services)
+    return services
 
 
 @pytest.fixture

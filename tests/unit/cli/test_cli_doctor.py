@@ -6,13 +6,17 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import time
 from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
+from ichnode.app.wire import open_database_of
 from ichnode.cli import doctor
-from ichnode.cli.context import Exit
+from ichnode.cli.context import Exit, clock
+from ichnode.config.file import load_config
+from ichnode.queue import outbox
 from tests.certificates import Authority
 from tests.peers.tools import CHECKOUT
 
@@ -61,7 +65,7 @@ def test_a_peer_that_does_not_answer_fails_and_says_what_to_check(ichnode, check
     assert ichnode("doctor").code == Exit.NO
     verdict, text, todo = checks()["pacs"]
     assert (verdict, text) == ("fail", f"no connection to 127.0.0.1:{free_port}: refused, or no route")
-    assert "ICHNODE is registered there" in todo
+    assert "whether the peer runs there" in todo
 
 
 def test_too_little_space_fails(checks, private):
@@ -230,7 +234,30 @@ def test_an_alarm_in_the_queue_is_a_warning(checks, add_job):
     add_job("1.2.3", "failed")
     verdict, text, todo = checks()["queue"]
     assert (verdict, todo) == ("warn", "`ichnode status` lists them.")
-    assert text.endswith("1 alarms")
+    assert text.endswith("1 alarm")
+
+
+@pytest.mark.usefixtures("private")
+def test_an_object_that_was_tried_in_vain_is_a_warning(checks, config, add_remote, add_job):
+    add_remote("destination", 104)
+    made_at = time.time() - 100
+    add_job("1.2.3", "done", now=made_at)
+    assert checks()["queue"][0] == "ok"
+    with closing(open_database_of(load_config(config))) as db:
+        outbox.again(db, 1, reason="no connection", next_at=4e9, now=time.time())
+
+    verdict, text, todo = checks()["queue"]
+
+    assert (verdict, todo) == ("warn", "`ichnode status` says why.")
+    assert text == f"1 object waits for pacs since {clock(made_at)}, 0 alarms"
+
+
+@pytest.mark.usefixtures("private")
+def test_services_that_do_not_run_are_a_warning(checks, running):
+    assert checks()["services"] == ("ok", "receiver, worker and deliverer run", "")
+    running.clear()
+    verdict, text, _ = checks()["services"]
+    assert (verdict, text) == ("warn", "no receiver runs, no worker runs, no deliverer runs")
 
 
 def test_weights_that_are_not_what_their_card_says_fail(checks, private):

@@ -9,7 +9,7 @@ import pytest
 
 from ichnode.app.wire import open_database_of
 from ichnode.cli import replay as verb
-from ichnode.cli.context import Exit
+from ichnode.cli.context import Exit, clock
 from ichnode.config.file import load_config
 from ichnode.domain.facts import InstanceFacts
 from ichnode.domain.states import Decision, JobState
@@ -88,13 +88,72 @@ def test_a_dead_delivery_alarms_until_it_is_sent_again(ichnode, add_remote, add_
     kill_delivery()
     said = ichnode("status")
     assert said.code == Exit.NO
-    assert "to pacs: 0 to go, 0 delivered, 1 refused for good" in said.out
+    assert "to pacs: 0 to go, 1 refused for good" in said.out
     assert "ALARM  SR of job 1 is dead at pacs: 0xA900: data set does not match SOP class" in said.out
 
     again = ichnode("resend", "--dead")
 
     assert (again.code, again.out) == (Exit.OK, "1 objects will be sent again.\n")
     assert ichnode("status").code == Exit.OK
+
+
+def test_status_says_why_an_object_waits_how_often_it_was_tried_and_when_again(ichnode, config, add_remote, add_job):
+    add_remote("destination", 104)
+    made_at = time.time() - 100
+    for number, series in enumerate((SERIES, "1.2.4", "1.2.5"), 1):
+        add_job(series, "done", now=made_at + number)
+        reason, now = f"no connection, tried as {number}", time.time() + number
+        if number < 3:
+            with closing(open_database_of(load_config(config))) as db:
+                outbox.again(db, number, reason=reason, next_at=4e9 + number, now=now)
+                outbox.again(db, number, reason=reason, next_at=4e9 + number, now=now)
+
+    said = ichnode("status")
+
+    assert said.code == Exit.OK
+    lines = said.out.splitlines()
+    below = lines[lines.index("to pacs: 3 to go, 0 delivered, 0 refused for good") + 1]
+    tries = f"(2 tries, next {clock(4e9 + 1)})"
+    assert below == f"  waits since {clock(made_at + 1)}: no connection, tried as 2 {tries}"
+    assert ichnode("status", "--json").json["undelivered"]["pacs"]["attempts"] == 2
+
+
+def test_nothing_delivered_is_not_said_of_what_is_committed(ichnode, config, add_remote, add_job):
+    add_remote("destination", 104)
+    add_job(SERIES, "done")
+    with closing(open_database_of(load_config(config))) as db:
+        outbox.sent(db, 1, status=0, now=1500.0)
+    assert "to pacs: 0 to go, 1 delivered, 0 refused" in ichnode("status").out
+    with closing(sqlite3.connect(config.parent / "state/queue.sqlite")) as db, db:
+        db.execute("UPDATE deliveries SET state = 'committed'")
+    assert "to pacs: 0 to go, 1 committed, 0 refused for good\n" in ichnode("status").out
+
+
+@pytest.mark.parametrize(
+    ("service", "warns", "alarms"),
+    [
+        ("receive", "no receiver runs", ""),
+        ("work", "no worker runs", "no worker runs, and something waits for it (1 jobs to be done)"),
+        ("deliver", "no deliverer runs", "no deliverer runs, and something waits for it (1 to go to pacs)"),
+    ],
+)
+def test_a_service_that_does_not_run_is_a_warning_and_an_alarm_once_something_waits(
+    ichnode, add_remote, add_job, running, service, warns, alarms
+):
+    add_remote("destination", 104)
+    running.discard(service)
+    idle = ichnode("status")
+    assert (idle.code, f"warn   {warns}\n" in idle.out) == (Exit.OK, True)
+
+    add_job(SERIES, "done", now=time.time())
+    add_job("1.2.4", now=time.time())
+
+    said = ichnode("status")
+    assert said.code == (Exit.NO if alarms else Exit.OK)
+    assert (f"ALARM  {alarms}" in said.out, "no connection" in said.out) == (bool(alarms), False)
+    told = ichnode("status", "--json").json
+    assert told["services"] == {"receive": True, "work": True, "deliver": True} | {service: False}
+    assert (len(told["alarms"]), len(told["warnings"])) == ((1, 0) if alarms else (0, 1))
 
 
 def test_what_no_destination_takes_alarms(ichnode, add_remote, add_job):
