@@ -148,9 +148,8 @@ def take_report(db: Database, report: Report, *, ae_title: str, now: float) -> b
         request = connection.execute(select(COMMITMENTS).where(*mine)).first()
         if request is None:
             return False
-        outcomes = {each.sop_instance_uid: None for each in report.committed} | {
-            each.sop_instance_uid: reason for each, reason in report.failed
-        }
+        outcomes: dict[str, int | None] = {each.sop_instance_uid: None for each in report.committed}
+        outcomes |= {each.sop_instance_uid: reason for each, reason in report.failed}
         items = {row.sop_instance_uid: row for row in _items(connection, request.id)}
         for uid, reason in outcomes.items():
             if uid in items and not items[uid].reported:
@@ -163,11 +162,8 @@ def take_report(db: Database, report: Report, *, ae_title: str, now: float) -> b
             text = f"{len(report.committed)} committed, {len(report.failed)} failed"
             text += f", {strangers} that were not asked for ignored" if strangers else ""
             _move_request(connection, request.id, RequestState.REPORTED, text, now)
-            connection.execute(
-                update(ABILITIES)
-                .where(ABILITIES.c.destination == request.destination)
-                .values(reports=ABILITIES.c.reports + 1)
-            )
+            known = update(ABILITIES).where(ABILITIES.c.destination == request.destination)
+            connection.execute(known.values(reports=ABILITIES.c.reports + 1))
         return True
 
 
