@@ -188,12 +188,12 @@ def test_a_large_header_is_read_when_the_one_before_it_is_let_go():
     assert order == ["first", "second"]
 
 
-@pytest.mark.parametrize("damage", [b"", EMPTY_ITEM * 100_000])
-def test_whatever_became_of_a_large_header_the_next_one_is_read(damage, monkeypatch):
+@pytest.mark.parametrize("count", [SMALL + 10, 110_000])
+def test_whatever_became_of_a_large_header_the_next_one_is_read(count, monkeypatch):
     monkeypatch.setattr("ichnode.receive.part10.REACHES", 100_000)
     for _ in range(2):
         with suppress(Rejected):
-            read_header(BytesIO(elements(SMALL + 10) + damage), IMPLICIT)
+            read_header(BytesIO(elements(count)), IMPLICIT)
     assert not ONE_AT_A_TIME.locked()
 
 
