@@ -12,7 +12,7 @@ from typing import Final
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from ichnode.app.host import alone
+from ichnode.app.host import runs
 from ichnode.app.wire import MIB, open_database_of, peer_of, scp_settings
 from ichnode.cli.alarms import SERVICES, alarms, read_status, running
 from ichnode.cli.check import Check, Verdict
@@ -22,7 +22,7 @@ from ichnode.config.config import Config
 from ichnode.config.file import load_config
 from ichnode.deliver.echo import echo
 from ichnode.domain.commitment import Commitment
-from ichnode.domain.errors import ConfigError, IchnodeError
+from ichnode.domain.errors import IchnodeError
 from ichnode.domain.outputs import Peer
 from ichnode.domain.states import DeliveryState
 from ichnode.queue.database import awaits_migration
@@ -57,6 +57,8 @@ def _checks(config: Config) -> Iterator[Check]:
     yield from _folders(config)
     yield _weights(config)
     yield _port(config)
+    if config.receive.tls_port is not None:
+        yield _tls_port(config, config.receive.tls_port)
     for remote in [*config.destination, *config.pacs]:
         yield _peer(peer_of(config, remote))
     if not config.destination:
@@ -150,32 +152,47 @@ def _weights(config: Config) -> Check:
 
 
 def _port(config: Config) -> Check:
-    host, port = config.receive.host, config.receive.port
+    """The port for plain text: free, or the receiver answers on it."""
+    host, port, title = config.receive.host, config.receive.port, config.node.ae_title
+    refused = _refused(host, port)
+    if refused is None:
+        return Check(Verdict.OK, "port", f"{host}:{port} is free; the receiver does not run")
+    here = "127.0.0.1" if host in ("", "0.0.0.0") else host
+    if peer_for(scp_settings(config).allow, title, here) is None:  # it would be refused, with an alarm
+        return _by_lock(config, "port", port, refused, f"; it does not admit {title}, so no C-ECHO was tried")
+    answer = echo(Peer(name="the receiver", host=here, port=port, ae_title=title, calling_ae_title=title))
+    if answer.ok:
+        return Check(Verdict.OK, "port", f"{port}: the receiver listens and answers C-ECHO")
+    todo = "Another program may hold the port."
+    return Check(Verdict.WARN, "port", f"{host}:{port} is taken ({refused}); {answer.reason}", todo)
+
+
+def _tls_port(config: Config, port: int) -> Check:
+    """The port for TLS. No C-ECHO: the receiver runs only if both ports are its own, and it need not let us in."""
+    host = config.receive.host
+    refused = _refused(host, port)
+    if refused is None:
+        return Check(Verdict.OK, "TLS port", f"{host}:{port} is free; the receiver does not run")
+    return _by_lock(config, "TLS port", port, refused)
+
+
+def _refused(host: str, port: int) -> str | None:
+    """Why nobody can listen there now; None where the port is free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            here = "127.0.0.1" if host in ("", "0.0.0.0") else host
-            title = config.node.ae_title
-            if peer_for(scp_settings(config).allow, title, here) is None:  # it would be refused, with an alarm
-                return _lock(config, f"{host}:{port} is taken ({error.strerror})")
-            us = Peer(name="the receiver", host=here, port=port, ae_title=title, calling_ae_title=title)
-            answer = echo(us)
-            if answer.ok:
-                return Check(Verdict.OK, "port", f"{port}: the receiver listens and answers C-ECHO")
-            todo = "Another program may hold the port."
-            return Check(Verdict.WARN, "port", f"{host}:{port} is taken ({error.strerror}); {answer.reason}", todo)
-    return Check(Verdict.OK, "port", f"{host}:{port} is free; the receiver does not run")
+            return str(error.strerror or error)
+    return None
 
 
-def _lock(config: Config, taken: str) -> Check:
-    """Whether our receiver runs, where it may not be asked: [[receive.peer]] lets nobody in under our own title."""
-    try:
-        with alone(config, "receive"):
-            return Check(Verdict.WARN, "port", f"{taken}, and the receiver does not run", "Find out by whom: ss -ltnp.")
-    except ConfigError:
-        return Check(Verdict.OK, "port", f"{taken}; the receiver runs")
+def _by_lock(config: Config, what: str, port: int, refused: str, more: str = "") -> Check:
+    """Whether our receiver holds a port that is taken, where it is not asked itself."""
+    if runs(config, "receive"):
+        return Check(Verdict.OK, what, f"{port}: the receiver listens{more}")
+    text = f"{config.receive.host}:{port} is taken ({refused}), and the receiver does not run"
+    return Check(Verdict.WARN, what, text, "Find out by whom: ss -ltnp.")
 
 
 def _peer(peer: Peer) -> Check:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from socket import IPPROTO_TCP, TCP_NODELAY, socket
-from ssl import SSLCertVerificationError, SSLContext, SSLError
+from ssl import SSLContext
 from typing import Any, Final
 
 from pynetdicom import AE, evt
@@ -16,19 +16,26 @@ from ichnode.domain.errors import ConfigError, Retryable
 from ichnode.domain.outputs import Peer
 from ichnode.domain.tls import ANY_NAME
 from ichnode.tls.contexts import TellingSocket, client_context
+from ichnode.tls.reasons import Reason, of_called
 from ichnode.turn import take
 
 MAX_CONTEXTS: Final = 128  # PS3.8 9.3.2.2: their ids are the odd numbers of one byte
 
 ENDING_S: Final = 5.0  # for pynetdicom's thread to notice what the peer did
 
-REJECTIONS: Final = {  # (source, reason) of A-ASSOCIATE-RJ, PS3.8 table 9-21
-    (1, 2): "it does not support the application context",
-    (1, 3): "it does not know the calling AE title {calling}: register it there",
-    (1, 7): "it does not know the called AE title {called}: correct it here",
-    (2, 2): "it does not support the protocol version",
-    (3, 1): "it is congested for the moment",
-    (3, 2): "it has as many associations as it takes",
+NOT_THERE: Final = "Check host and port, whether the peer runs there, and the firewalls between."
+CHECK_TITLES: Final = "Check both AE titles, and that {calling} is registered there."
+LATER: Final = "Wait; if it lasts, ask who runs the peer."
+REJECTIONS: Final = {  # (source, reason) of A-ASSOCIATE-RJ, PS3.8 table 9-21: what it says, what to do
+    (1, 2): ("it does not support the application context", "Check that the port is one for DICOM."),
+    (1, 3): (
+        "it does not know the calling AE title {calling}: register it there",
+        "Check that {calling} is registered there, with this machine's address.",
+    ),
+    (1, 7): ("it does not know the called AE title {called}: correct it here", "Check the peer's ae_title."),
+    (2, 2): ("it does not support the protocol version", "Check that the port is one for DICOM."),
+    (3, 1): ("it is congested for the moment", LATER),
+    (3, 2): ("it has as many associations as it takes", LATER),
 }
 
 
@@ -135,12 +142,14 @@ def _request(
             evt_handlers=[(evt.EVT_ACSE_SENT, _on_sent), (evt.EVT_CONN_OPEN, _on_open), *handlers],
         )
     except OSError as error:
-        raise Unreachable(f"{peer.name}: the host name {peer.host} is not known ({error.strerror})") from error
+        what = f"{peer.name}: the host name {peer.host} is not known ({error.strerror})"
+        raise Unreachable(what, hint="Check the host, and this machine's DNS or /etc/hosts.") from error
     if association.is_established or association.rejected_contexts:
         return association
     sockets[0].close()  # pynetdicom leaves it open when the connection is refused
-    why = _why_not_tls(sockets[0], peer) or _why(association, peer, timeouts, started, connected)
-    raise Unreachable(f"{peer.name}: {why}")
+    found = _why_not_tls(sockets[0], peer) or _why(association, peer, timeouts, started, connected)
+    by_address = peer.name == f"{peer.host}:{peer.port}"  # which the sentence names anyway
+    raise Unreachable(found.why if by_address else f"{peer.name}: {found.why}", hint=found.hint)
 
 
 def _tls_of(peer: Peer) -> SSLContext | None:
@@ -150,33 +159,36 @@ def _tls_of(peer: Peer) -> SSLContext | None:
     try:
         return client_context(peer.tls.files, check_name=peer.tls.name != ANY_NAME)
     except ConfigError as error:
-        raise Unreachable(f"{peer.name}: {error}") from error
+        raise Unreachable(f"{peer.name}: {error}", hint=error.hint) from error
 
 
-def _why_not_tls(used: socket, peer: Peer) -> str:
+def _why_not_tls(used: socket, peer: Peer) -> Reason | None:
     failure = used.failure if isinstance(used, TellingSocket) else None
-    if failure is None:
-        return ""
-    where = f"{peer.host}:{peer.port}"
-    if isinstance(failure, SSLCertVerificationError):
-        return f"the certificate of {where} is not accepted: {failure.verify_message}"
-    if isinstance(failure, SSLError):
-        return f"no TLS with {where}: {(failure.reason or 'it broke off').lower().replace('_', ' ')}"
-    return f"no TLS with {where}: it does not speak it, or broke off"
+    return None if failure is None else of_called(failure, f"{peer.host}:{peer.port}")
 
 
-def _why(association: Association, peer: Peer, timeouts: Timeouts, started: float, connected: Sequence[float]) -> str:
+def _why(
+    association: Association, peer: Peer, timeouts: Timeouts, started: float, connected: Sequence[float]
+) -> Reason:
     where = f"{peer.host}:{peer.port}"
     if not connected:
-        if time.monotonic() - started >= timeouts.connect_s:
-            return f"no connection to {where} within {timeouts.connect_s:g} s"
-        return f"no connection to {where}: refused, or no route"
+        late = time.monotonic() - started >= timeouts.connect_s
+        how = f" within {timeouts.connect_s:g} s" if late else ": refused, or no route"
+        return Reason(why=f"no connection to {where}{how}", hint=NOT_THERE)
     if association.is_rejected:
         answer = association.acceptor.primitive
         lasting = "permanently" if answer.result == 1 else "for the moment"
-        reason = REJECTIONS.get((answer.result_source, answer.diagnostic), "it gave no reason")
-        reason = reason.format(calling=peer.calling_ae_title, called=peer.ae_title)
-        return f"{where} rejected the association {lasting}: {reason}"
+        reason, hint = REJECTIONS.get((answer.result_source, answer.diagnostic), ("it gave no reason", CHECK_TITLES))
+        titles = {"calling": peer.calling_ae_title, "called": peer.ae_title}
+        why = f"{where} rejected the association {lasting}: {reason.format(**titles)}"
+        return Reason(why=why, hint=hint.format(**titles))
     if association._sent_abort:
-        return f"{where} did not answer the association request within {timeouts.acse_s:g} s"
-    return f"{where} closed the connection instead of answering the association request"
+        why = f"{where} did not answer the association request within {timeouts.acse_s:g} s"
+    else:
+        why = f"{where} closed the connection instead of answering the association request"
+    return Reason(why=why, hint=f"Check that the port speaks DICOM{_plainly(peer)}.")
+
+
+def _plainly(peer: Peer) -> str:
+    """A port for TLS closes a plain connection without a word."""
+    return ", and not over TLS alone" if peer.tls is None else ""

@@ -14,28 +14,31 @@ from ichnode.turn import take
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EchoResult:
-    """``seconds`` from the first packet to the answer, or to giving up; ``reason`` is a sentence when not ``ok``."""
+    """``seconds`` from the first packet to the answer, or to giving up; when not ``ok``, ``reason`` is a sentence and
+    ``hint`` says what to do, where that is known."""
 
     ok: bool
     seconds: float
     reason: str = ""
+    hint: str = ""
 
 
 def echo(peer: Peer, *, timeouts: Timeouts | None = None) -> EchoResult:
     """Associates, sends C-ECHO and releases. Never raises for what the peer does. Source: PS3.4 annex A."""
     started = time.monotonic()
-    reason = _failure(peer, timeouts or Timeouts())
-    return EchoResult(ok=not reason, seconds=time.monotonic() - started, reason=reason)
+    reason, hint = "", ""
+    try:
+        reason = _failure(peer, timeouts or Timeouts())
+    except Unreachable as error:
+        reason, hint = str(error), error.hint
+    return EchoResult(ok=not reason, seconds=time.monotonic() - started, reason=reason, hint=hint)
 
 
 def _failure(peer: Peer, timeouts: Timeouts) -> str:
-    try:
-        with associate(peer, [build_context(Verification)], timeouts) as association:
-            if not association.accepted_contexts:
-                return f"{peer.name} does not support C-ECHO"
-            reply = association.send_c_echo() if take(association) else None
-            if not reply:
-                return f"{peer.name}: {lost(association)}"
-            return "" if reply.Status == SUCCESS else f"{peer.name} answered C-ECHO with 0x{reply.Status:04X}"
-    except Unreachable as error:
-        return str(error)
+    with associate(peer, [build_context(Verification)], timeouts) as association:
+        if not association.accepted_contexts:
+            return f"{peer.name} does not support C-ECHO"
+        reply = association.send_c_echo() if take(association) else None
+        if not reply:
+            return f"{peer.name}: {lost(association)}"
+        return "" if reply.Status == SUCCESS else f"{peer.name} answered C-ECHO with 0x{reply.Status:04X}"

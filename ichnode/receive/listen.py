@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from socket import socket
-from ssl import SSLContext, SSLError
+from ssl import SSLContext
 from typing import Any, Final
 
 from pynetdicom import AE
@@ -22,6 +22,7 @@ from ichnode.receive.waiting import (
     receive,
 )
 from ichnode.tls.contexts import ServerContext
+from ichnode.tls.reasons import of_caller
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +79,7 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc]
             if self._tls is not None and not why:
                 request = self._shake(request, self._tls.current())
         except OSError as error:
-            reason = (error.reason or "").lower().replace("_", " ") if isinstance(error, SSLError) else ""
-            why = f"no TLS: {reason or 'the handshake did not come to its end'}"
+            why = f"no TLS: {of_caller(error)}"
         if why or not self._is_asked(request, address):
             self.shutdown_request(request)
             if why:
@@ -157,7 +157,11 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc]
 
 def listen(entity: AE, address: tuple[str, int], handlers: list[Handler], **options: Any) -> Listener:
     """Starts a listener of ``entity``; ``options`` as of Listener. Raises OSError where the port is taken."""
-    server = entity.make_server(address, evt_handlers=handlers, server_class=Listener, **options)
+    try:
+        server = entity.make_server(address, evt_handlers=handlers, server_class=Listener, **options)
+    except OSError as error:  # which names no port
+        key = "receive.port" if options.get("tls") is None else "receive.tls_port"
+        raise OSError(error.errno, error.strerror, f"{address[0]}:{address[1]} ({key})") from error
     threading.Thread(target=server.serve_forever, name=f"listen-{server.server_address[1]}", daemon=True).start()
     entity._servers.append(server)  # as start_server does: shutdown takes it off again
     return server  # type: ignore[no-any-return]

@@ -299,4 +299,22 @@ def test_a_receiver_that_lets_nobody_in_under_our_title_is_not_asked(checks, pri
         with (tmp_path / "state" / "receive.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             verdict, said, _ = checks()["port"]
-        assert (verdict, said.endswith("the receiver runs")) == ("ok", True)
+        told = f"{free_port}: the receiver listens; it does not admit ICHNODE, so no C-ECHO was tried"
+        assert (verdict, said) == ("ok", told)
+
+
+def test_the_port_for_tls_is_looked_at_as_well(checks, private, authority, free_port, tmp_path):
+    assert "TLS port" not in checks()
+    text = private.read_text().replace("port = 11112", f"port = 11112\ntls_port = {free_port}", 1)
+    private.write_text(text)
+    add_tls(private, authority.issue())
+    assert checks()["TLS port"][:2] == ("ok", f"127.0.0.1:{free_port} is free; the receiver does not run")
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", free_port))
+        holder.listen()
+        verdict, said, todo = checks()["TLS port"]
+        assert (verdict, said.endswith("and the receiver does not run")) == ("warn", True)
+        assert "ss -ltnp" in todo
+        with (tmp_path / "state" / "receive.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            assert checks()["TLS port"][:2] == ("ok", f"{free_port}: the receiver listens")

@@ -21,6 +21,17 @@ def test_a_peer_that_is_not_there(free_port):
     result = echo(Peer(name="pacs", host="127.0.0.1", port=free_port, ae_title="PACS"))
     assert not result.ok
     assert "no connection" in result.reason
+    assert "whether the peer runs there" in result.hint
+
+
+def test_a_peer_that_is_called_by_its_address_is_named_once(start_scp, free_port):
+    answers = []
+    for port in (free_port, start_scp(ae_title="OTHER").peer.port):
+        answers.append(echo(Peer(name=f"127.0.0.1:{port}", host="127.0.0.1", port=port, ae_title="PACS")))
+        assert answers[-1].reason.count(f"127.0.0.1:{port}") == 1
+
+    assert [answer.reason.split(" ")[0] for answer in answers] == ["no", f"127.0.0.1:{port}"]
+    assert answers[1].hint == "Check the peer's ae_title."
 
 
 def test_a_peer_that_says_nothing_is_given_up_in_time(silent_peer):

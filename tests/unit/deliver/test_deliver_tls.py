@@ -62,7 +62,7 @@ def test_a_peer_whose_certificate_our_ca_did_not_sign_gets_nothing(start_pacs, o
 
     assert answer.outcome == Outcome.UNREACHABLE
     assert "the certificate of 127.0.0.1" in answer.reason
-    assert "not accepted" in answer.reason
+    assert answer.reason.endswith("is not accepted: it is not of tls.ca")
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,8 @@ def test_the_name_in_the_certificate_is_the_one_that_is_called(start_pacs, autho
 def test_a_certificate_past_its_end_is_not_accepted(start_pacs, authority, ours):
     answer = echo(start_pacs(authority.issue(days=-1), ours))
 
-    assert "certificate has expired" in answer.reason
+    assert "it has expired" in answer.reason
+    assert "needs a new certificate" in answer.hint
 
 
 def test_a_peer_that_does_not_take_our_certificate_is_told_in_words(start_pacs, authority):
@@ -92,7 +93,15 @@ def test_a_peer_that_does_not_take_our_certificate_is_told_in_words(start_pacs, 
 
     assert not answer.ok
     assert "no TLS with 127.0.0.1" in answer.reason
-    assert "certificate" in answer.reason
+    assert answer.reason.endswith(": it asks for a certificate of ours")
+    assert answer.hint == "Set tls.certificate and tls.key."
+
+
+def test_a_certificate_of_ours_that_a_peer_does_not_accept_is_told_as_ours(start_pacs, authority):
+    answer = echo(start_pacs(authority.issue(), authority.issue(days=-1)))
+
+    assert answer.reason.endswith("it does not accept our certificate: expired")
+    assert "tls.certificate" in answer.hint
 
 
 def test_over_tls_nothing_goes_to_a_peer_that_speaks_plain_text_and_plain_text_goes_to_none_over_tls(
@@ -102,8 +111,13 @@ def test_over_tls_nothing_goes_to_a_peer_that_speaks_plain_text_and_plain_text_g
     plain = replace(start_scp().peer, tls=PeerTls(files=ours, name="*"))
     over_tls = replace(start_pacs(authority.issue(), ours), tls=None)
 
-    assert not echo(plain, timeouts=patience).ok
-    assert not echo(over_tls, timeouts=patience).ok
+    for answer, why, hint in (
+        (echo(plain, timeouts=patience), "it answers in plain text", "port for TLS"),
+        (echo(over_tls, timeouts=patience), "closed the connection", "not over TLS alone"),
+    ):
+        assert not answer.ok
+        assert why in answer.reason
+        assert hint in answer.hint
 
 
 def test_a_silent_peer_does_not_hang_in_the_handshake(silent_peer, ours):
