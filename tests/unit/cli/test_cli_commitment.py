@@ -50,7 +50,7 @@ def test_what_is_asked_for_and_what_is_committed_is_told(ichnode, asked):
     assert "pacs sent (to be committed, next asked " in ichnode("show", SERIES).out
     assert ichnode("status", "--json").json["awaited"] == {"pacs": {"commit": 1}}
     asked()
-    assert "to pacs: 0 to go, 0 delivered, 1 committed, 0 refused for good\n" in ichnode("status").out
+    assert "to pacs: 0 to go, 1 committed, 0 refused for good\n" in ichnode("status").out
     assert "pacs committed" in ichnode("show", SERIES).out
     assert ichnode("status", "--json").json["deliveries"] == {"pacs": {"committed": 1}}
     assert ichnode("show", SERIES, "--json").json[0]["deliveries"][0]["state"] == "committed"
