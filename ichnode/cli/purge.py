@@ -1,6 +1,7 @@
 """``ichnode purge``: a study is forgotten."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -63,7 +64,7 @@ def purge(
                 why = f"purged by {who}: {_told(found)}"
                 trail_of(config, db, "purge").write(events.purged, who, study, why)
                 found = delete_all(store, db, found, again_the_same, text=f"study {study} {why}", now=time.time())
-    _print(found, as_json, done=yes)
+    _print(found, store.root, as_json, done=yes)
     raise typer.Exit(Exit.OK)
 
 
@@ -107,14 +108,15 @@ def _told(found: Stored) -> str:
     return f"{counts}, {found.series} series, {found.jobs} jobs"
 
 
-def _print(found: Stored, as_json: bool, *, done: bool) -> None:
+def _print(found: Stored, root: Path, as_json: bool, *, done: bool) -> None:
     if as_json:
         print_json(asdict(found) | {"deleted": done})
         return
     OUT.print(f"{'deleted' if done else 'would be deleted'}: {_told(found)}", markup=False, soft_wrap=True)
-    for path in [] if done else found.paths:
-        OUT.print(f"  {path}", markup=False, soft_wrap=True)
     if not done:
+        places = Counter(Path(path).parts[0] for path in found.paths)  # those below are named by digests
+        for folder, count in sorted(places.items()):
+            OUT.print(f"  {count} {'file' if count == 1 else 'files'} in {root / folder}", markup=False, soft_wrap=True)
         running = "A worker has it in its hands: it would be refused now. " if found.running else ""
         waits = f"It is not over: {', '.join(found.waiting)}; that needs --force. " if found.waiting else ""
         OUT.print(f"{running}{waits}--yes does it.", markup=False, soft_wrap=True)
