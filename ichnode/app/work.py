@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 def run_work(config: Config, stop: Event, *, ready: Callable[[str], None], alive: Callable[[], None]) -> None:
     """One worker, until ``stop``."""
+    store = store_of(config)
     with together(config, "work"), database(config) as db, trail_of(config, db, "work").of_service() as trail:
         scheduler = clockwork()
         scheduler.add_job(
@@ -37,7 +38,7 @@ def run_work(config: Config, stop: Event, *, ready: Callable[[str], None], alive
         scheduler.start()
         worker = Worker(
             db=db,
-            store=store_of(config),
+            store=store,
             owner=f"worker {os.getpid()}",
             open_performer=partial(open_child, config),
             routes=[destination.route for destination in destinations_of(config)],
