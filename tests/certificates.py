@@ -1,6 +1,7 @@
 """A certification authority for tests, made anew each time by the program openssl: no key is ever committed."""
 
 import subprocess
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,12 +52,29 @@ class Authority:
         )  # fmt: skip
         return TlsFiles(certificate=certificate, key=key, ca=self.ca)
 
+    def issue_ahead(self, *, days: int, names: str = "IP:127.0.0.1") -> TlsFiles:
+        """A certificate that is valid for a day, in so many days."""
+        files = self.issue(names=names)
+        assert files.certificate is not None
+        from_, to = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + n * 86400)) for n in (days, days + 1))
+        _openssl(
+            self.folder, *self._ca(), "-batch", "-notext", "-startdate", from_, "-enddate", to,
+            "-in", files.certificate.with_suffix(".csr"), "-extfile", files.certificate.with_suffix(".ext"),
+            "-out", files.certificate,
+        )  # fmt: skip
+        return files
+
     def revoke(self, files: TlsFiles) -> Path:
         """A CRL with the certificate of ``files`` on it."""
-        settings, crl = self.folder / "ca.cnf", self.folder / "crl.pem"
-        settings.write_text("[ca]\ndefault_ca = own\n[own]\ndatabase = index.txt\ndefault_md = sha256\n")
-        (self.folder / "index.txt").touch()
-        ca = ["ca", "-config", settings, "-cert", "ca.pem", "-keyfile", "ca.key"]
+        crl, ca = self.folder / "crl.pem", self._ca()
         _openssl(self.folder, *ca, "-revoke", files.certificate)
         _openssl(self.folder, *ca, "-gencrl", "-crldays", 30, "-out", crl)
         return crl
+
+    def _ca(self) -> list[object]:
+        """The command that keeps a register."""
+        settings, own = self.folder / "ca.cnf", "database = index.txt\nnew_certs_dir = .\nrand_serial = yes"
+        rules = f"[own]\n{own}\ndefault_md = sha256\npolicy = any\n[any]\ncommonName = supplied\n"
+        settings.write_text(f"[ca]\ndefault_ca = own\n{rules}")
+        (self.folder / "index.txt").touch()
+        return ["ca", "-config", settings, "-cert", "ca.pem", "-keyfile", "ca.key"]

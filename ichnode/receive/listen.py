@@ -21,8 +21,8 @@ from ichnode.receive.waiting import (
     cut,
     receive,
 )
-from ichnode.tls.contexts import ServerContext
 from ichnode.tls.reasons import of_caller
+from ichnode.tls.renewal import ServerContext
 
 log = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from ichnode.receive.tally import Tally
 from ichnode.receive.transfers import Transfers
 from ichnode.service import failure, trace
 from ichnode.store.layout import Store
-from ichnode.tls.contexts import ServerContext
+from ichnode.tls.renewal import ServerContext
 from ichnode.trail.trail import OFF, Trail
 
 log = logging.getLogger(__name__)

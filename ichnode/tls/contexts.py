@@ -1,21 +1,14 @@
 """TLS contexts after PS3.15 B.12: TLS 1.2 or 1.3, the cipher suites of RFC 9325, and never a way down to plain text."""
 
-import logging
 import ssl
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.tls import TlsFiles
 
-log = logging.getLogger(__name__)
-
 # RFC 9325 4.2, for TLS 1.2: forward secrecy and authenticated encryption alone. Those of TLS 1.3 are all such.
 CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
-
-Stamp = tuple[tuple[int, int, int], ...]
 
 
 class TellingSocket(ssl.SSLSocket):
@@ -58,37 +51,6 @@ def server_context(files: TlsFiles, *, mutual: bool) -> ssl.SSLContext:
     return context
 
 
-class ServerContext:
-    """The context for being called, made anew as soon as one of its files is another: no restart for a certificate.
-
-    Files that cannot be used change nothing but are told, once: the context before them stays. Raises ConfigError
-    where there is none before them.
-    """
-
-    def __init__(self, files: TlsFiles, *, mutual: bool, tell: Callable[[str], None]) -> None:
-        self._files, self._mutual, self._tell = files, mutual, tell
-        self._lock = threading.Lock()
-        self._stamp = _stamp(files)
-        self._context = server_context(files, mutual=mutual)
-
-    def current(self) -> ssl.SSLContext:
-        """The context for the next connection; those that stand are not touched."""
-        fault: ConfigError | None = None
-        with self._lock:
-            stamp = _stamp(self._files)
-            if stamp != self._stamp:
-                self._stamp = stamp
-                try:
-                    self._context = server_context(self._files, mutual=self._mutual)
-                    log.info("the TLS files were read again", extra={"action": "tls"})
-                except ConfigError as error:
-                    fault = error
-            context = self._context
-        if fault is not None:  # to tell it may take long: others need not wait for that
-            self._tell(f"The certificate from before stays in use: {fault}")
-        return context
-
-
 def _context(protocol: Any, files: TlsFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -117,22 +79,22 @@ def _show(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
         context.load_cert_chain(certificate, key, password="")
     except OSError as error:
         hint = "tls.certificate and tls.key are a pair of PEM files that the service can read, the key not encrypted."
-        what = f"The certificate {certificate} cannot be used with its key: {_why(error)}."
-        raise ConfigError(what, hint=hint) from error
+        raise ConfigError(_which(certificate, key, error), hint=hint) from error
+
+
+def _which(certificate: Path, key: Path | None, error: OSError) -> str:
+    """What is wrong with a certificate and its key. OpenSSL does not say with which of the two."""
+    for what, path in (("certificate", certificate), ("key", key)):
+        try:
+            begun = b"-----BEGIN CERTIFICATE" in path.read_bytes() if path is not None else True
+        except OSError as unread:
+            return f"The {what} {path} cannot be used: {_why(unread)}."
+        if what == "certificate" and not begun:
+            return f"There is no certificate in {certificate}, which tls.certificate names; the key is {key}."
+    return f"The certificate {certificate} cannot be used with its key: {_why(error)}."
 
 
 def _why(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return (error.reason or "not PEM, or an encrypted key").lower().replace("_", " ")
     return str(error.strerror)
-
-
-def _stamp(files: TlsFiles) -> Stamp:
-    stamps = []
-    for path in (files.certificate, files.key, files.ca):
-        try:
-            found = path.stat() if path is not None else None
-        except OSError:
-            found = None
-        stamps.append((found.st_mtime_ns, found.st_size, found.st_ino) if found else (0, 0, 0))
-    return tuple(stamps)

@@ -340,8 +340,9 @@ def test_a_new_certificate_is_taken_without_a_restart_and_cuts_nobody(
 
 
 def test_a_certificate_that_cannot_be_used_leaves_the_old_one_in_use_with_one_alarm(
-    listen, authority, theirs, tmp_path, db
+    listen, authority, theirs, tmp_path, db, caplog
 ):
+    caplog.set_level(logging.INFO, logger="ichnode")
     place = TlsFiles(certificate=tmp_path / "node.pem", key=tmp_path / "node.key", ca=authority.ca)
     put(authority.issue(), place)
     port = listen(tls=TlsPort(port=0, files=place)).tls_port
@@ -352,9 +353,11 @@ def test_a_certificate_that_cannot_be_used_leaves_the_old_one_in_use_with_one_al
     assert [serial(port, over(theirs)) for _ in range(2)] == [before, before]
     (alarm,) = [text for text in alarms(db) if "node.pem" in text]
     assert "stays in use" in alarm
+    assert alarm in caplog.text
 
     put(authority.issue(), place)
     assert serial(port, over(theirs)) != before
+    assert f"{place.certificate} is in use, in place of the one from before" in caplog.text
 
 
 def test_nothing_of_a_key_is_logged(listen, call, ours, theirs, caplog: pytest.LogCaptureFixture):
