@@ -143,6 +143,9 @@ def _what(wrong: Any, keys: list[Any]) -> str:
         return f"unknown key; allowed here are {', '.join(_keys_beside(keys))}"
     if wrong["type"] == "missing":
         return "is missing and has no default"
+    if wrong["type"] == "tuple_type" and isinstance(wrong["input"], dict):
+        name = ".".join(key for key in keys if isinstance(key, str))
+        return f"there may be several: write [[{name}]], a table each, not [{name}]"
     if wrong["type"] in KINDS:
         return f"should be {KINDS[wrong['type']]}, not {wrong['input']!r}"
     message = str(wrong["msg"]).removeprefix("Value error, ").removeprefix("Input ")

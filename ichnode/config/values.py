@@ -1,6 +1,6 @@
 """The kinds of value in config.toml, and what all its tables have in common."""
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -8,9 +8,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 def _network(value: object) -> IPv4Network | IPv6Network:
     try:
-        return ip_network(str(value))
+        found = ip_interface(str(value)).network
     except ValueError as error:
         raise ValueError(f"is no address or network in CIDR notation: {error}") from error
+    try:
+        return ip_network(str(value))
+    except ValueError as error:
+        raise ValueError(f"names an address within a network: write {found}, not {value}") from error
 
 
 AETitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]*$")]

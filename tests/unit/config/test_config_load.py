@@ -177,8 +177,14 @@ def test_a_wrong_key_is_named_with_its_line_and_what_is_allowed(complaints, text
         (
             '"10.1.2.0/24"',
             '"10.1.2.3/24"',
-            "5: receive.peer#1.network: is no address or network in CIDR notation: 10.",
+            "5: receive.peer#1.network: names an address within a network: write 10.1.2.0/24, not 10.1.2.3/24",
         ),
+        (
+            "[[receive.peer]]",
+            "[receive.peer]",
+            "3: receive.peer: there may be several: write [[receive.peer]], a table each, not [receive.peer]",
+        ),
+        ("[[destination]]", "[destination]", "6: destination: there may be several: write [[destination]], a table"),
         ('"10.1.2.0/24"', '"anywhere"', "5: receive.peer#1.network: is no address or network in CIDR notation: 'anyw"),
         ('network = "10.1.2.0/24"\n', "", "3: receive.peer#1.network: is missing and has no default"),
         ("port = 104\n", 'port = 104\naccept_also = ["1.2", "CT"]\n', "3: receive.accept_also#2: String should match"),
