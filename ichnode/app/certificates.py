@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 
 from ichnode.config.config import Config
+from ichnode.domain.errors import ConfigError
 from ichnode.tls.certificates import ALARM_BEFORE_S, faults
 from ichnode.tls.contexts import client_context, server_context
 
@@ -33,11 +34,19 @@ def certificate_faults(config: Config) -> CertificateFaults:
 
 
 def check_certificates(config: Config) -> None:
-    """Loads what [tls] names, as the services do. Raises ConfigError for what cannot be used."""
+    """Loads what [tls] names, as the services do. Raises ConfigError for what cannot be used, or not now: a certificate
+    that has ended, or that is not valid yet."""
     files = config.tls.files
     if files.certificate is not None:
         server_context(files, mutual=config.tls.mutual)
     client_context(files, check_name=False)
+    try:
+        over = faults(files, mutual=config.tls.mutual, now=time.time(), within_s=0.0)
+    except (OSError, ValueError) as error:
+        hint = "docs/how-to/tls.md says how they are made."
+        raise ConfigError(f"The certificates of [tls] cannot be read: {type(error).__name__}.", hint=hint) from error
+    if over:
+        raise ConfigError("\n".join(over), hint="Put a new one in its place: docs/how-to/tls.md.")
 
 
 def warn_of_certificates(config: Config) -> None:

@@ -1,26 +1,32 @@
 """``ichnode config``: is the configuration right, and what may stand in it."""
 
+import errno
+import os
+from pathlib import Path
 from typing import Any
 
 import typer
 from pydantic_core import PydanticUndefined
 
-from ichnode.app.certificates import check_certificates
+from ichnode.app.certificates import certificate_faults, check_certificates
 from ichnode.cli.context import OUT, AsJson, options, print_json
 from ichnode.config.config import Config
 from ichnode.config.values import Section, section_of
+from ichnode.domain.errors import ConfigError
 
 app = typer.Typer(help="Check config.toml, or print what may stand in it.", no_args_is_help=True)
 
 
 @app.command()
 def check(context: typer.Context, as_json: AsJson = False) -> None:
-    """Is config.toml valid, and can its TLS files be used? Each wrong key is named with its line and what is allowed.
+    """Is config.toml valid, and can what it names be used: TLS files, weights? Each wrong key is named with its line.
 
     Exit code 2 when it is not."""
     path = options(context).path()
     config = options(context).load()
     check_certificates(config)
+    _check_state_dir(config.node.state_dir)
+    _check_weights(config.work.weights)
     if as_json:
         print_json(config.model_dump(mode="json"))
         return
@@ -29,11 +35,29 @@ def check(context: typer.Context, as_json: AsJson = False) -> None:
     if config.receive.tls_port is not None:
         callers = "callers show a certificate" if config.tls.mutual else "callers need no certificate"
         OUT.print(f"  and over TLS on {config.receive.host}:{config.receive.tls_port}; {callers}", markup=False)
-    there = "" if (config.work.weights / "card.toml").exists() else ", which are not there"
-    OUT.print(f"  analyses with the weights {config.work.weights}{there}", markup=False)
+    OUT.print(f"  analyses with the weights {config.work.weights}", markup=False)
     for destination in config.destination:
         objects, tls = ", ".join(destination.objects), " over TLS" if destination.tls else ""
         OUT.print(f"  sends {objects} to {destination.name} ({destination.host}:{destination.port}{tls})", markup=False)
+    found = certificate_faults(config)
+    for fault in (*found.alarms, *found.warnings):
+        OUT.print(f"warn   {fault}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _check_state_dir(folder: Path) -> None:
+    """Raises ConfigError for what can never be a folder. Makes nothing, and asks no rights: this may be another user
+    than the service's."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        hint = "Name a folder in node.state_dir, or one that can be made."
+        raise ConfigError(f"The state folder {folder} cannot be used: {os.strerror(errno.ENOTDIR)}.", hint=hint)
+
+
+def _check_weights(folder: Path) -> None:
+    """Raises ConfigError as the worker does."""
+    from ichnode.model.weights import check_weights  # loads torch
+
+    check_weights(folder)
 
 
 @app.command()

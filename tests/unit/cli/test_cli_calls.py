@@ -1,9 +1,13 @@
 """echo and send call as the node does: by its title, with its certificate."""
 
+import time
+from types import SimpleNamespace
+
 import pytest
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import CTImageStorage, Verification
 
+from ichnode.app import certificates
 from ichnode.cli.context import Exit
 from ichnode.tls.contexts import server_context
 from tests.certificates import Authority
@@ -121,3 +125,36 @@ def test_config_check_loads_the_tls_files_and_shows_their_port(ichnode, config, 
     config.write_text(config.read_text().replace(str(other.key), str(tls.key)).replace(str(tls.ca), "/nowhere/ca.pem"))
     said = ichnode("config", "check")
     assert (said.code, "The CA certificates /nowhere/ca.pem cannot be used" in said.err) == (Exit.USAGE, True)
+
+
+def test_config_check_says_which_tls_file_is_not_there_or_holds_no_certificate(ichnode, config, tls):
+    text = config.read_text()
+    config.write_text(text.replace(str(tls.key), "/nowhere/node.key"))
+    said = ichnode("config", "check")
+    assert (said.code, "The key /nowhere/node.key cannot be used: No such file" in said.err) == (Exit.USAGE, True)
+
+    swapped = text.replace(str(tls.key), "KEY").replace(str(tls.certificate), str(tls.key))
+    tls.certificate.chmod(0o600)
+    config.write_text(swapped.replace("KEY", str(tls.certificate)))
+    said = ichnode("config", "check")
+    assert (said.code, f"There is no certificate in {tls.key}" in said.err) == (Exit.USAGE, True)
+
+
+@pytest.mark.parametrize(("days", "code", "told"), [(60, Exit.OK, ""), (12, Exit.OK, "warn   The certificate ")])
+def test_config_check_warns_of_a_certificate_that_ends(ichnode, config, authority, tls, days, code, told):
+    files = authority.issue(days=days)
+    text = config.read_text().replace(str(tls.key), str(files.key))
+    config.write_text(text.replace(str(tls.certificate), str(files.certificate)))
+    said = ichnode("config", "check")
+    assert (said.code, "warn   " in said.out) == (code, bool(told))
+    assert told in said.out
+
+
+@pytest.mark.parametrize(("shift_s", "words"), [(1e9, "ended on"), (-1e9, "is valid from")])
+@pytest.mark.usefixtures("tls")
+def test_a_certificate_out_of_its_time_is_no_configuration(ichnode, monkeypatch, shift_s, words):
+    assert ichnode("config", "check").code == Exit.OK
+    monkeypatch.setattr(certificates, "time", SimpleNamespace(time=lambda: time.time() + shift_s))
+    said = ichnode("config", "check")
+    assert (said.code, said.out) == (Exit.USAGE, "")
+    assert words in said.err

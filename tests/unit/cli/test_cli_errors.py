@@ -56,6 +56,21 @@ def test_a_state_folder_that_cannot_be_made_is_said(ichnode, tmp_path):
         assert "node.state_dir" in said.err
 
 
+def test_config_check_says_what_the_services_would_say_of_the_state_folder_and_the_weights(ichnode, config, tmp_path):
+    (tmp_path / "state").write_text("a file, not a folder")
+    said = ichnode("config", "check")
+    assert (said.code, said.out) == (Exit.USAGE, "")
+    assert f"The state folder {tmp_path / 'state'} cannot be used: Not a directory." in said.err
+    (tmp_path / "state").unlink()
+    assert ichnode("config", "check").code == Exit.OK
+    assert not (tmp_path / "state").exists()  # made here it would be this user's, and the service's no more
+
+    config.write_text(config.read_text().replace("weights/ich-zhong2021", "weights/none"))
+    said = ichnode("config", "check")
+    assert (said.code, said.out) == (Exit.USAGE, "")
+    assert "weights/none/card.toml cannot be read: No such file or directory." in said.err
+
+
 @pytest.mark.parametrize("verb", ["receive", "work", "deliver", "run"])
 def test_a_service_that_cannot_start_ends_with_the_exit_code_of_a_wrong_configuration(config, tmp_path, verb):
     (tmp_path / "state").write_text("a file, not a folder")
