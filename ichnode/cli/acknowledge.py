@@ -21,7 +21,8 @@ def acknowledge(
         list[AlarmKind] | None, typer.Argument(metavar="KIND...", help="Of these kinds; without, it lists them.")
     ] = None,
 ) -> None:
-    """Say that you have seen to the alarms of a kind: `status` shows them no more. What comes later alarms anew.
+    """Say that you have seen to the alarms of a kind: `status` shows them no more. What comes later alarms anew;
+    refusals of a kind that go on are counted by the hour, and the next count may hold some from before.
 
     refusals: callers and images that were refused; files: that are not on the disk; quarantine; node: all else of the
     node itself. Never failed jobs, objects not delivered, held studies: replay, resend, release and purge end those.

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from ssl import SSLSocket
 from typing import Any, Final
@@ -22,6 +22,9 @@ REJECT_LOCAL_LIMIT: Final = (2, 3, 2)  # transient, presentation, local limit ex
 INVALID_PDU: Final = "Evt19"  # PS3.8 9.2: in any state it ends in A-ABORT and a closed connection
 
 STRANGER: Final = "not on the list of allowed peers"
+ANOTHER_NAME: Final = "its certificate is made out to another name"
+MOST_NAMES: Final = 3  # of a certificate, in words
+LONGEST_NAME: Final = 80
 
 MIB: Final = 2**20
 
@@ -89,9 +92,9 @@ class Gate:
         peer = peer_for(self._allow, title, address)
         if peer is None:
             return self._refused(title, address, REJECT_CALLING_AE, STRANGER)
-        why = _want_of_tls(peer, association.dul.socket.socket)
+        why, in_full = _want_of_tls(peer, association.dul.socket.socket)
         if why:
-            return self._refused(title, address, REJECT_CALLING_AE, why)
+            return self._refused(title, address, REJECT_CALLING_AE, why, in_full=in_full)
         admitted = _Admitted(peer=peer, title=title, address=address)
         for ended in [a for a in list(self._open) if not a.is_alive()]:
             self.ends(ended)
@@ -149,8 +152,10 @@ class Gate:
         with self._lock:
             self._open.pop(association, None)
 
-    def _refused(self, title: str, address: str, reason: tuple[int, int, int], why: str) -> Refused:
-        self._refusals.note(f"{title} at {address}", why)
+    def _refused(
+        self, title: str, address: str, reason: tuple[int, int, int], why: str, *, in_full: str = ""
+    ) -> Refused:
+        self._refusals.note(f"{title} at {address}", why, in_full=in_full)
         return Refused(reason=reason, why=why)
 
     def _keep_to_rights(self, association: Any, admitted: _Admitted) -> None:
@@ -164,12 +169,24 @@ class Gate:
             self._refusals.note(admitted.who, f"it has no right to {right}")
 
 
-def _want_of_tls(peer: AllowedPeer, connection: Any) -> str:
-    """Why a connection is not the one that a peer must call over; empty where it is."""
+def _want_of_tls(peer: AllowedPeer, connection: Any) -> tuple[str, str]:
+    """Why a connection is not the one that a peer must call over, and that with names; empty where it is."""
     if not isinstance(connection, SSLSocket):
-        return "it must use TLS" if peer.tls_required or peer.tls_names else ""
+        return ("it must use TLS" if peer.tls_required or peer.tls_names else ""), ""
     if not peer.tls_names:
-        return ""
-    shown = names_of(connection.getpeercert() or {})
+        return "", ""
+    certificate = connection.getpeercert()
+    if not certificate:
+        return "it shows no certificate", ""
+    shown = names_of(certificate)
     wanted = {name.lower().rstrip(".") for name in peer.tls_names}
-    return "" if shown & wanted else "its certificate is made out to another name"
+    if shown & wanted:
+        return "", ""
+    return ANOTHER_NAME, f"its certificate is made out to {_some(shown)}, not to {_some(wanted)}"
+
+
+def _some(names: Set[str]) -> str:
+    """A certificate may bear thousands of names, and long ones."""
+    first = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in sorted(names)[:MOST_NAMES]]
+    more = [f"{len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else []
+    return " or ".join(first + more) or "no name"

@@ -21,17 +21,19 @@ class Refusals:
         self._lock = threading.Lock()
         self._further: Counter[tuple[str, str]] = Counter()
 
-    def note(self, who: str, why: str) -> None:
-        """One refusal. ``who`` may be what a peer says of itself: what is not printable is left out."""
-        who = "".join(letter for letter in who if letter.isascii() and letter.isprintable())
-        log.warning("refused %s: %s", who, why, extra={"action": "refuse"})
+    def note(self, who: str, why: str, *, in_full: str = "") -> None:
+        """One refusal. ``who`` may be what a peer says of itself: what is not printable is left out. ``in_full`` is
+        told in place of ``why``, by which it is counted: what differs from call to call makes no kind of its own."""
+        who = printable(who)
+        told = printable(in_full) or why
+        log.warning("refused %s: %s", who, told, extra={"action": "refuse"})
         with self._lock:
             known = (who, why) in self._further
             if not known and len(self._further) >= MOST_KINDS:
                 who, known = OTHERS, (OTHERS, why) in self._further
             self._further[(who, why)] += 1 if known else 0
         if not known:
-            self._tell(f"refused {who}: {why}")
+            self._tell(f"refused {who}: {told}")
 
     def report(self) -> None:
         """Tells what came after the first of each kind, and begins anew."""
@@ -39,4 +41,10 @@ class Refusals:
             further, self._further = self._further, Counter()
         for (who, why), count in further.items():
             if count:
-                self._tell(f"refused {who} {count} times more: {why}")
+                times = "once" if count == 1 else f"{count} times"
+                self._tell(f"refused {who} {times} more: {why}")
+
+
+def printable(text: str) -> str:
+    """What another machine says, without what could write over a terminal or a log."""
+    return "".join(letter for letter in text if letter.isascii() and letter.isprintable())

@@ -306,6 +306,16 @@ def test_refusals_are_told_once_and_then_counted():
     assert told[1:] == ["refused CT1 at 10.0.0.1 4 times more: not on the list of allowed peers"]
 
 
+def test_what_differs_from_call_to_call_is_told_but_makes_no_kind_of_its_own():
+    told: list[str] = []
+    refusals = Refusals(told.append)
+    for number in range(2):
+        refusals.note("CT1", "another name", in_full=f"made out to \x1b[31m{number}\n, not to CT1")
+    refusals.report()
+
+    assert told == ["refused CT1: made out to [31m0, not to CT1", "refused CT1 once more: another name"]
+
+
 def test_a_scanner_that_changes_its_name_each_time_does_not_fill_the_queue():
     told: list[str] = []
     refusals = Refusals(told.append)

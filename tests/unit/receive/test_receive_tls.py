@@ -227,17 +227,17 @@ def test_a_title_that_is_bound_to_a_certificate_may_be_used_with_it(listen, call
 
 
 @pytest.mark.parametrize(
-    "certificate",
+    ("certificate", "shown"),
     [
-        {"names": "DNS:ct2.example.org"},
-        {"names": "DNS:ct2.example.org", "common_name": "ct1.example.org"},
-        {"names": "DNS:*.example.org"},
-        {"names": "URI:ct1.example.org"},
+        ({"names": "DNS:ct2.example.org"}, "ct2.example.org"),
+        ({"names": "DNS:ct2.example.org", "common_name": "ct1.example.org"}, "ct2.example.org"),
+        ({"names": "DNS:*.example.org"}, "*.example.org"),
+        ({"names": "URI:ct1.example.org", "common_name": "CT of ward 1"}, "ct of ward 1"),
     ],
     ids=["another", "a DNS name goes before the common name", "a wildcard is no name", "another kind of name"],
 )
 def test_a_title_that_is_bound_to_a_certificate_is_not_to_be_used_with_another(
-    listen, call, authority, ours, db, certificate
+    listen, call, authority, ours, db, certificate, shown
 ):
     allow = (NAMED, AllowedPeer(ae_title="*", network="*"))
     receiver = listen(allow=allow, tls=TlsPort(port=0, files=ours))
@@ -247,7 +247,22 @@ def test_a_title_that_is_bound_to_a_certificate_is_not_to_be_used_with_another(
 
     assert (answer.result, answer.result_source, answer.diagnostic) == (1, 1, 3)
     assert call(receiver.tls_port, context, calling="CT2").is_established
-    assert alarms(db) == ["refused CT1 at 127.0.0.1: its certificate is made out to another name"]
+    wanted = "ct1-new.example.org or ct1.example.org"
+    assert alarms(db) == [f"refused CT1 at 127.0.0.1: its certificate is made out to {shown}, not to {wanted}"]
+
+
+def test_the_names_of_certificates_are_told_in_bounds_and_counted_as_one_kind(listen, call, authority, ours, db):
+    receiver = listen(allow=(NAMED,), tls=TlsPort(port=0, files=ours))
+    many = ",".join(f"DNS:{number:03}.{'x' * 60}.{'y' * 60}" for number in range(100))
+    for certificate in ({"names": many}, {"names": "DNS:ct2.example.org"}, {"names": "DNS:ct3.example.org"}):
+        call(receiver.tls_port, over(authority.issue(**certificate)), calling="CT1")
+    receiver.refusals.report()
+
+    first, further = alarms(db)
+    assert "made out to 000.xxx" in first
+    assert "or 97 more, not to" in first
+    assert len(first) < 450
+    assert further == "refused CT1 at 127.0.0.1 2 times more: its certificate is made out to another name"
 
 
 def test_a_title_that_is_bound_to_a_certificate_is_not_to_be_used_without_one(listen, call, ours, db):
@@ -256,7 +271,7 @@ def test_a_title_that_is_bound_to_a_certificate_is_not_to_be_used_without_one(li
     assert not call(receiver.port, None, calling="CT1").is_established
     assert not call(receiver.tls_port, over(TlsFiles(ca=ours.ca)), calling="CT1").is_established
 
-    told = ["it must use TLS", "its certificate is made out to another name"]
+    told = ["it must use TLS", "it shows no certificate"]
     assert alarms(db) == [f"refused CT1 at 127.0.0.1: {why}" for why in told]
 
 
