@@ -14,6 +14,7 @@ from ichnode.config.file import load_config
 from ichnode.domain.facts import InstanceFacts
 from ichnode.domain.states import Decision, JobState
 from ichnode.queue import outbox
+from ichnode.queue.holds import hold_study
 from ichnode.queue.intake import NewInstance, quarantine
 from ichnode.queue.jobs import claim, finish, give_back
 
@@ -116,6 +117,19 @@ def test_status_says_why_an_object_waits_how_often_it_was_tried_and_when_again(i
     tries = f"(2 tries, next {clock(4e9 + 1)})"
     assert below == f"  waits since {clock(made_at + 1)}: no connection, tried as 2 {tries}"
     assert ichnode("status", "--json").json["undelivered"]["pacs"]["attempts"] == 2
+
+
+def test_a_try_that_is_due_is_told_without_a_time_and_of_what_is_held_there_is_none(
+    ichnode, config, add_remote, add_job
+):
+    add_remote("destination", 104)
+    add_job(SERIES, "done")
+    with closing(open_database_of(load_config(config))) as db:
+        outbox.again(db, 1, reason="no connection", next_at=2.0, now=1.0)
+    assert ": no connection (1 try, the next is due)\n" in ichnode("status").out
+    with closing(open_database_of(load_config(config))) as db:
+        hold_study(db, STUDY, told="another", reason="PatientID differs", now=3.0)
+    assert "no connection" not in ichnode("status").out
 
 
 def test_nothing_delivered_is_not_said_of_what_is_committed(ichnode, config, add_remote, add_job):
