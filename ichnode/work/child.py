@@ -109,9 +109,17 @@ def _broken(error: Exception, task: Task) -> Broken:
 
 
 def _main(pipe: Connection, open_performer: OpenPerformer) -> None:
-    """The child's life: load, then one task after the other until the parent closes the pipe."""
+    """The child's life, until the parent closes the pipe or dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C and systemd's SIGTERM reach the whole group:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the parent decides what becomes of the job
+    try:
+        _live(pipe, open_performer)
+    except ConnectionError:  # of the pipe: the parent was killed, and its job is another worker's
+        log.warning("the worker is gone: its child ends", extra={"action": "stop"})
+
+
+def _live(pipe: Connection, open_performer: OpenPerformer) -> None:
+    """Loads, then does one task after the other."""
     try:
         name, perform = open_performer()
     except ConfigError as error:
