@@ -46,6 +46,8 @@ def echo(
         for name, answer in answers.items():
             text = f"{name} answers ({answer.seconds * 1000:.0f} ms)" if answer.ok else answer.reason
             OUT.print(text, markup=False, soft_wrap=True, style=None if answer.ok else "bold red")
+            if answer.hint:
+                OUT.print(f"      -> {answer.hint}", markup=False, soft_wrap=True)
     raise typer.Exit(Exit.OK if all(answer.ok for answer in answers.values()) else Exit.NO)
 
 

@@ -141,6 +141,7 @@ def test_echo_asks_every_peer_of_the_configuration_or_one_by_name_or_address(ich
     wrong_title = ichnode("echo", f"127.0.0.1:{port}", "--called", "OTHER")
     assert wrong_title.code == Exit.NO
     assert "it does not know the called AE title OTHER" in wrong_title.out
+    assert wrong_title.out.endswith("\n      -> Check the peer's ae_title.\n")
     unknown = ichnode("echo", "nobody")
     assert unknown.code == Exit.USAGE
     assert "Configured: archive, gone." in unknown.err
