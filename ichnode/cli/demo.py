@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import indent
 from typing import Annotated, Any, Final
 
 import typer
@@ -25,6 +26,8 @@ from ichnode.deliver.send import send
 from ichnode.demo.archive import Archive, archive
 from ichnode.domain.errors import Retryable
 from ichnode.domain.outputs import Peer
+from ichnode.report.reading import read
+from ichnode.report.text import as_text
 
 CONFIG: Final = """
 [node]
@@ -194,34 +197,9 @@ def _report(kept: Archive, out: Path) -> None:
             OUT.print(f"  SEG  {path}\n       the haematoma on {frames} slices", markup=False, soft_wrap=True)
         else:
             OUT.print(f"  SR   {path}", markup=False, soft_wrap=True)
-            for line in _said(dataset):
-                OUT.print(f"       {line}", markup=False)
+            OUT.print(indent(as_text(read(dataset)), " " * 7), markup=False, soft_wrap=True, highlight=False)
     if pictures:
         where = f"{out / 'archive' / '9003-ot-*.dcm'}\n       as pictures: {pictures[0]} (the summary)"
         where += f" to {pictures[-1].name}" if pictures[1:] else ""
         OUT.print(f"  SC   {where}", markup=False, soft_wrap=True)
     OUT.print(f"\nThe bleed that was placed: {_truth()['volume_ml']:.1f} mL.", markup=False)
-
-
-def _said(sr: Any) -> list[str]:
-    """The measurements and findings of an SR, a line each."""
-    lines: list[str] = []
-    for item in sr.get("ContentSequence", []):
-        name = item.ConceptNameCodeSequence[0].CodeMeaning if "ConceptNameCodeSequence" in item else ""
-        if name == "Image Library":  # the source's, not the result's
-            continue
-        if item.ValueType == "NUM":
-            value = item.MeasuredValueSequence[0]
-            unit = value.MeasurementUnitsCodeSequence[0].CodeValue
-            kind = [
-                c.ConceptCodeSequence[0].CodeMeaning
-                for c in item.get("ContentSequence", [])
-                if "ConceptCodeSequence" in c
-            ]
-            lines.append(f"{name}{' (' + ', '.join(kind) + ')' if kind else ''}: {value.NumericValue} {unit}")
-        elif item.ValueType == "CODE" and name in ("Cerebral hemorrhage", "Quality Finding", "Imaging Series Quality"):
-            lines.append(f"{name}: {item.ConceptCodeSequence[0].CodeMeaning}")
-        elif item.ValueType == "TEXT" and name == "Comment":
-            lines.append(item.TextValue)
-        lines += _said(item)
-    return lines

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from ichnode.cli.context import OUT, AsJson, Exit, NothingFound, check_writable, need_extra, print_json
 from ichnode.cli.evaluate import (
@@ -55,7 +55,7 @@ def weights_list(
         return
     for path, card in found:
         OUT.print(f"{card.name} {card.version}  {path}", style="bold", markup=False, soft_wrap=True)
-        rows = Table(box=None, show_header=False, padding=(0, 2))
+        rows = Table(Column(no_wrap=True), Column(overflow="fold"), box=None, show_header=False, padding=(0, 2))
         rows.add_row("sha256", f"{card.sha256[:12]}…")
         rows.add_row("trained on", card.data_source)
         rows.add_row("licence of the data", card.data_licence)

@@ -169,7 +169,7 @@ def _origin(report: Dataset, slices: dict[str, int], groups: Sequence[Dataset]) 
     algorithm = [(_label(item), _value(item)) for group in groups for item in _with(group, ALGORITHM)]
     for label, value in dict.fromkeys(algorithm):
         yield Row(label=label, value=value)
-    yield Row(label="Images complete at", value=f"{_clock(report)}, {report.SeriesDescription}")
+    yield Row(label="Images complete at", value=_clock(report))
     yield Row(
         label="Node", value=f"{report.ManufacturerModelName} {report.SoftwareVersions}, {report.DeviceSerialNumber}"
     )
