@@ -34,6 +34,15 @@ def test_the_services_come_up(server):
     assert server.machine.look("stat -c '%a %U' /var/lib/ichnode").split() == ["700", "ichnode"]
 
 
+def test_the_command_on_the_path_is_the_services_whoever_calls(server):
+    for caller in ("root", "ichnode"):
+        said = server.machine.sh(f"sudo -u {caller} ichnode --config /etc/ichnode/config.toml status")
+        assert "0 images kept" in said
+        assert "no worker runs" not in said
+    assert server.machine.sh("cd / && sudo ichnode status") == said, "it finds the configuration"
+    assert server.machine.look("find /var/lib/ichnode ! -user ichnode") == ""
+
+
 def test_each_service_is_shut_in(server):
     found = exposures(server.machine.sh("systemd-analyze security --no-pager | grep ichnode"))
 
@@ -134,7 +143,7 @@ def test_its_removal_leaves_the_data(server, present):
     assert server.machine.look(listing) == held
     assert server.machine.look("ps -u ichnode --no-headers") == ""
     assert server.machine.look("systemctl list-unit-files --no-legend 'ichnode*'") == ""
-    assert server.machine.look("ls /opt; find /etc -name 'ichnode*'").split() == ["/etc/ichnode"]
+    assert server.machine.look("ls /opt; find /etc /usr/local -name 'ichnode*'").split() == ["/etc/ichnode"]
     assert "CT1" in server.machine.look("cat /etc/ichnode/config.toml")
 
 
