@@ -16,12 +16,14 @@ from ichnode.tls.certificates import names_of
 log = logging.getLogger(__name__)
 
 # PS3.8 table 9-21: result, source, reason. Whoever is not let in learns one and the same, whatever was wrong.
+REJECT_REQUEST: Final = (1, 1, 1)  # permanent, service user, no reason given
 REJECT_CALLING_AE: Final = (1, 1, 3)  # permanent, service user, calling AE title not recognised
 REJECT_LOCAL_LIMIT: Final = (2, 3, 2)  # transient, presentation, local limit exceeded
 
 INVALID_PDU: Final = "Evt19"  # PS3.8 9.2: in any state it ends in A-ABORT and a closed connection
 
 STRANGER: Final = "not on the list of allowed peers"
+NO_SYNTAX: Final = "it proposes a presentation context without a transfer syntax"  # PS3.8 9.3.2.2 wants one
 ANOTHER_NAME: Final = "its certificate is made out to another name"
 MOST_NAMES: Final = 3  # of a certificate, in words
 LONGEST_NAME: Final = 80
@@ -95,6 +97,8 @@ class Gate:
         why, in_full = _want_of_tls(peer, association.dul.socket.socket)
         if why:
             return self._refused(title, address, REJECT_CALLING_AE, why, in_full=in_full)
+        if not all(c.transfer_syntax for c in _proposed(association)):
+            return self._refused(title, address, REJECT_REQUEST, NO_SYNTAX)
         admitted = _Admitted(peer=peer, title=title, address=address)
         for ended in [a for a in list(self._open) if not a.is_alive()]:
             self.ends(ended)
@@ -163,10 +167,14 @@ class Gate:
         supported = association.acceptor.supported_contexts
         association.acceptor.supported_contexts = [c for c in supported if right_of(str(c.abstract_syntax)) in may]
         known = {str(context.abstract_syntax) for context in supported}
-        wanted = association.requestor.primitive.presentation_context_definition_list
-        asked = {right_of(str(c.abstract_syntax)) for c in wanted if str(c.abstract_syntax) in known}
+        asked = {right_of(str(c.abstract_syntax)) for c in _proposed(association) if str(c.abstract_syntax) in known}
         for right in sorted(asked - may):
             self._refusals.note(admitted.who, f"it has no right to {right}")
+
+
+def _proposed(association: Any) -> Sequence[Any]:
+    """The presentation contexts of an association request."""
+    return association.requestor.primitive.presentation_context_definition_list  # type: ignore[no-any-return]
 
 
 def _want_of_tls(peer: AllowedPeer, connection: Any) -> tuple[str, str]:

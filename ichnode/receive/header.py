@@ -134,7 +134,7 @@ def _raw(ds: Dataset, keyword: str) -> bytes:
     except ODD:
         return b""
     value: Any = getattr(element, "value", None)
-    if value is None:
+    if value is None or element.VR == "SQ":  # items where the standard has a text say nothing
         return b""
     if isinstance(element, RawDataElement) or isinstance(value, bytes):
         return bytes(value).strip(b" \0")

@@ -17,6 +17,7 @@ from ichnode.domain.errors import Rejected
 from ichnode.findings.gates.headers import stated
 from ichnode.image.load import load_series
 from ichnode.image.readable import make_readable
+from ichnode.metered import ODD
 from ichnode.receive.complete import Arrival, Limits, judge, missing_slices, stated_count
 from ichnode.receive.header import facts_of
 from ichnode.receive.rules import DEFAULT_RULES
@@ -81,7 +82,7 @@ def _inner(ds: Dataset) -> Dataset:
     """The shared groups' first macro of a multi-frame image; a classic image itself."""
     try:
         return ds.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
-    except (AttributeError, IndexError, TypeError, ValueError, NotImplementedError, KeyError, OSError):
+    except (*ODD, OSError, IndexError, TypeError):
         return ds
 
 

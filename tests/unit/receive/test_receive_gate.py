@@ -20,6 +20,7 @@ from ichnode.receive.allow import AllowedPeer, Right, peer_for, right_of
 from ichnode.receive.contexts import ACCEPT_ALSO, COMMITMENT, CT_CLASSES, VERIFICATION
 from ichnode.receive.limits import MOST_COMMAND_BYTES, MOST_UNANSWERED, Inflow, Rate
 from ichnode.receive.refusals import MOST_KINDS, Refusals
+from tests.fuzz import wire
 
 CT = CT_CLASSES[0]
 
@@ -78,6 +79,21 @@ def test_the_answer_to_a_stranger_does_not_tell_whether_title_or_network_was_wro
             answers.add((rejected.result, rejected.result_source, rejected.diagnostic))
 
     assert answers == {(1, 1, 3)}
+
+
+def test_a_context_without_a_transfer_syntax_is_rejected_and_told(listen, associate, db):
+    receiver = listen(allow=(peer(),))
+    request = wire.associate([(1, b"1.2.3", b"1.2")])
+    both, one = wire.item(0x30, b"1.2.3") + wire.item(0x40, b"1.2"), wire.item(0x30, b"1.2.3.4.5.67")
+    assert len(both) == len(one)
+
+    with socket.create_connection(("127.0.0.1", receiver.port), timeout=10) as stranger:
+        stranger.sendall(request.replace(both, one))
+        answer = stranger.recv(64)
+
+    assert answer == bytes([3, 0, 0, 0, 0, 4, 0, 1, 1, 1])  # A-ASSOCIATE-RJ: permanent, service user, no reason
+    assert alarms(db) == ["refused FUZZ at 127.0.0.1: it proposes a presentation context without a transfer syntax"]
+    assert associate(receiver.port).is_established
 
 
 def test_one_peer_has_its_own_limit_of_associations_and_others_are_not_touched(listen, associate, wait_until):

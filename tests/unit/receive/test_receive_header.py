@@ -135,6 +135,15 @@ def test_an_orientation_that_cannot_be_meant_counts_as_absent(cosine):
     assert facts_of(raw(ImageOrientationPatient=cosine + b"\\0\\0\\0\\1\\0")).orientation is None
 
 
+def test_items_where_the_standard_has_a_text_say_nothing():
+    item = Dataset({Tag("PatientName"): RawDataElement(Tag("PatientName"), "UL", 3, b"abc", 0, False, True)})
+    ds = Dataset()
+    for keyword in ("ImagePositionPatient", "SeriesDescription", "PatientID"):
+        ds.add_new(keyword, "SQ", [item])
+
+    assert facts_of(ds) == facts_of(Dataset())
+
+
 def test_two_patients_are_told_apart_and_not_named():
     one = facts_of(raw(PatientID=b"4711"))
     padded = facts_of(raw(PatientID=b"4711 "))
