@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from random import Random
 from typing import Any, Final
@@ -27,6 +28,7 @@ from tests.fuzz.node import Node
 from tests.fuzz.wire import P_DATA, RELEASE, associate, bent, conversations, echo, message, pdus, store
 
 ECHO_EVERY: Final = 25
+ECHO_TRIES: Final = 5  # on a busy machine a sound peer may be later than ACSE_S; a server that is lost fails all
 FIRST_ANSWER_S: Final = 0.3
 LAST_ANSWER_S: Final = 0.05  # of silence: then the peer has gone
 ACSE_S: Final = 0.3  # pynetdicom waits so long for a peer that has gone, and so would each input
@@ -112,7 +114,15 @@ def _say(port: int, data: bytes) -> bytes:
 
 
 def _echo(port: int) -> None:
-    """A sound peer comes by. Raises Find when its C-ECHO does not pass."""
+    """A sound peer comes by, again if it must. Raises Find when its C-ECHO does not pass."""
+    for _ in range(ECHO_TRIES - 1):
+        with suppress(Find):
+            _echo_once(port)
+            return
+    _echo_once(port)
+
+
+def _echo_once(port: int) -> None:
     parts = list(pdus(dict(conversations())["echo"]))
     said = b""
     with socket.create_connection(("127.0.0.1", port), timeout=END_S) as peer:
