@@ -102,7 +102,9 @@ def quarantine(
         _check(is_there)
         _doubt(connection, instance, now)
         this = QUARANTINE.c.path == instance.path
-        if connection.execute(update(QUARANTINE).where(this).values(purged_at=None)).rowcount:
+        row = connection.execute(select(QUARANTINE).where(this)).mappings().one_or_none()
+        if row is not None:
+            _revive_quarantined(connection, row, reason, now)
             return
         names = ("sop_instance_uid", "sha256", "path", "calling_ae", "study_instance_uid")
         values = {k: getattr(instance, k) for k in names}
@@ -131,9 +133,17 @@ def _check(is_there: Callable[[], bool]) -> None:
 def _revive(connection: Connection, row: RowMapping, instance: NewInstance, now: float) -> None:
     if row["purged_at"] is None and row["path"] == instance.path:
         return
-    values = {"path": instance.path, "size_bytes": instance.size_bytes, "purged_at": None}
+    values = {"path": instance.path, "size_bytes": instance.size_bytes, "purged_at": None, "received_at": now}
     connection.execute(update(INSTANCES).where(INSTANCES.c.id == row["id"]).values(values))
     note(connection, Entity.INSTANCE, row["id"], now=now, old="purged", new="kept", text="the same bytes came again")
+
+
+def _revive_quarantined(connection: Connection, row: RowMapping, reason: str, now: float) -> None:
+    if row["purged_at"] is not None:
+        connection.execute(update(QUARANTINE).where(QUARANTINE.c.id == row["id"]).values(purged_at=None, at=now))
+        note(
+            connection, Entity.QUARANTINE, row["id"], now=now, old="purged", new="quarantined", text=reason, alarm=True
+        )
 
 
 def _find(connection: Connection, sop_instance_uid: str) -> RowMapping | None:

@@ -70,15 +70,17 @@ def expendable(db: Database, ended: Ended, *, ended_before: float, limit: int) -
     """Series that ended so before then, oldest first: every revision decided, every job over, every delivery made.
 
     What was not delivered is never in the list, nor what is still to be committed to or confirmed; nor is a result
-    that no destination was there for.
+    that no destination was there for. An image that came again after its deletion is as old as that.
     """
     uid = SERIES.c.series_instance_uid
-    ended_at = func.max(JOBS.c.finished_at)
-    there = select(INSTANCES.c.series_instance_uid).where(INSTANCES.c.purged_at.is_(None))
+    came = select(INSTANCES.c.series_instance_uid, func.max(INSTANCES.c.received_at).label("at"))
+    there = came.where(INSTANCES.c.purged_at.is_(None)).group_by(INSTANCES.c.series_instance_uid).subquery()
+    ended_at = func.max(func.max(JOBS.c.finished_at), there.c.at)  # SQLite: an aggregate, then the larger of two
     query = (
         select(uid, ended_at.label("ended_at"))
         .join(JOBS, JOBS.c.series_id == SERIES.c.id)
-        .where(uid.not_in(_held()), uid.in_(there))
+        .join(there, there.c.series_instance_uid == uid)
+        .where(uid.not_in(_held()))
         .group_by(uid)
         .having(ended_at < ended_before)
         .order_by(ended_at)

@@ -150,6 +150,10 @@ def test_files_are_known_by_path_and_quarantine_ages(db, make_instance):
     assert old_quarantined(db, before=99, limit=9) == []
     quarantine(db, make_instance(2), reason="x", now=8)
     assert not known_file(db, "instances/1.2.3.2.dcm").purged
+    assert old_quarantined(db, before=8, limit=9) == []
+    quarantine(db, make_instance(2), reason="x", now=20)
+    (again,) = old_quarantined(db, before=9, limit=9)
+    assert again.at == 8
 
 
 def test_a_superseded_revision_is_not_analysed_any_more_and_what_runs_is_kept_but_not_sent(db, add_job, make_instance):

@@ -60,6 +60,19 @@ def test_delivered_series_go_when_they_are_old_and_their_rows_stay(store, db, en
     assert known_file(db, store.relative(image)).purged
 
 
+def test_an_image_that_comes_again_after_its_deletion_stays_as_long_as_a_new_one(store, db, ended, keep):
+    image, _ = ended("1.2.3")
+    month = limits(delivered_s=30 * DAY)
+    enforce(store, db, month, now=31 * DAY)
+
+    keep("1.2.3.1", series="1.2.3", now=32 * DAY)
+
+    assert enforce(store, db, month, now=61 * DAY).files == 0
+    assert image.exists()
+    assert enforce(store, db, month, now=63 * DAY).files == 1
+    assert not image.exists()
+
+
 def test_what_was_not_delivered_is_never_deleted(store, db, ended, monkeypatch):
     image, report = ended("1.2.3", is_delivered=False)
     monkeypatch.setattr(type(store), "free_bytes", lambda _self: 0)
