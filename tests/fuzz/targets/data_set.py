@@ -24,12 +24,13 @@ from ichnode.receive.header import text
 from ichnode.receive.intake import CANNOT_UNDERSTAND, DATA_SET_MISMATCH, SUCCESS, Arrival, Outcome, take
 from ichnode.receive.part10 import open_stored, read_header
 from tests.fuzz.images import UID_PLACE, encoded, enhanced, slice_of
-from tests.fuzz.limits import Find, bounded, mute
+from tests.fuzz.limits import CPU_S, Find, bounded, mute
 from tests.fuzz.node import Node
 
 DECLARED: Final = (SUCCESS, DATA_SET_MISMATCH, CANNOT_UNDERSTAND)
 IMPLICIT: Final = TRANSFER_SYNTAXES.index("1.2.840.10008.1.2")
 DEFLATED: Final = TRANSFER_SYNTAXES.index("1.2.840.10008.1.2.1.99")
+READINGS: Final = 3  # of a data set here, a deflated one a thousand times as large: announced, taken in, read back
 DEFLATE: Final = 0x80  # bit of the first byte: the data set is deflated here, so that edits reach through
 
 
@@ -40,7 +41,7 @@ def one(data: bytes) -> None:
     body = body.replace(UID_PLACE.encode(), _own_uid(data))
     if index == DEFLATED and choice[0] & DEFLATE:
         body = _deflated(body)
-    with bounded():
+    with bounded(READINGS * CPU_S):
         _receive(body, TRANSFER_SYNTAXES[index])
 
 
