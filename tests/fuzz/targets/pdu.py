@@ -31,7 +31,7 @@ ECHO_EVERY: Final = 25
 ECHO_TRIES: Final = 5  # on a busy machine a sound peer may be later than ACSE_S; a server that is lost fails all
 FIRST_ANSWER_S: Final = 0.3
 LAST_ANSWER_S: Final = 0.05  # of silence: then the peer has gone
-ACSE_S: Final = 0.3  # pynetdicom waits so long for a peer that has gone, and so would each input
+ACSE_S: Final = 0.1  # pynetdicom waits so long for a peer that has gone, and so would each input
 END_S: Final = 120.0  # for threads to end, which takes milliseconds; much, for the machine may be busy
 RECEIVER_LOG: Final = "ichnode.receive.scp"
 
