@@ -31,7 +31,7 @@ def run_work(config: Config, stop: Event, *, ready: Callable[[str], None], alive
     with together(config, "work"), database(config) as db, trail_of(config, db, "work").of_service() as trail:
         scheduler = clockwork()
         scheduler.add_job(
-            lambda: sweep_leases(db, max_attempts=config.work.attempts, now=time.time()),
+            lambda: sweep_leases(db, max_attempts=config.work.attempts, now=time.time(), lease_s=config.work.lease_s),
             "interval",
             seconds=config.schedule.lease_sweep_s,
         )

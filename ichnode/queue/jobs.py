@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, insert, or_, select, update
 
 from ichnode.domain.errors import LeaseLost
 from ichnode.domain.figures import Figures
@@ -19,7 +19,7 @@ from ichnode.queue.outbox import Route, add_outputs
 from ichnode.queue.results import add_result, reportable, write_onset
 from ichnode.queue.tables import JOBS, SERIES
 
-NOTICE_S: Final = 40.0  # a worker that lives renews its lease within: it tries every 5 s, and waits 30 s for the lock
+NOTICE_S: Final = 40.0  # from when a lease is to be renewed: a worker tries every 5 s, and waits 30 s for the lock
 
 
 class JobKind(StrEnum):
@@ -108,9 +108,7 @@ def claim(
     """
     late, soon = JOBS.c.not_before > now + retry_delay_s, JOBS.c.not_before <= now
     waiting = (JOBS.c.state == JobState.QUEUED) & (soon | late)
-    lapsed = (JOBS.c.lease_until <= now) | (JOBS.c.lease_until > now + lease_s)
-    abandoned = (JOBS.c.state == JobState.RUNNING) & lapsed
-    abandoned &= JOBS.c.attempts < max_attempts
+    abandoned = (JOBS.c.state == JobState.RUNNING) & _lapsed(now, lease_s) & (JOBS.c.attempts < max_attempts)
     query = select(JOBS).where(or_(waiting, abandoned)).order_by(JOBS.c.priority, JOBS.c.id).limit(1)
     with db.write() as connection:
         job = connection.execute(query).mappings().one_or_none()
@@ -118,18 +116,12 @@ def claim(
             return None
         if job["state"] == JobState.RUNNING:
             _move(connection, job, JobState.QUEUED, f"lease of {job['owner']} ran out", now)
-        values = {
-            "state": JobState.RUNNING,
-            "owner": owner,
-            "attempts": job["attempts"] + 1,
-            "fence": job["fence"] + 1,
-            "lease_until": now + lease_s,
-            "not_before": now,  # also of what waited for a clock that was set back: `sweep_leases` goes by it
-        }
+        counted = {"attempts": job["attempts"] + 1, "fence": job["fence"] + 1}
+        values = {"state": JobState.RUNNING, "owner": owner, **counted, **_leased(now, lease_s)}
         connection.execute(update(JOBS).where(JOBS.c.id == job["id"]).values(values))
         text = f"attempt {job['attempts'] + 1} by {owner}"
         note(connection, Entity.JOB, job["id"], now=now, old=JobState.QUEUED, new=JobState.RUNNING, text=text)
-    return replace(_lease(job), attempts=job["attempts"] + 1, fence=job["fence"] + 1, owner=owner)
+    return replace(_lease(job), owner=owner, **counted)
 
 
 def withdraw(connection: Connection, series_id: int, *, reason: str, now: float) -> None:
@@ -143,7 +135,7 @@ def renew(db: Database, lease: Lease, *, now: float, lease_s: float) -> None:
     """Prolongs the lease. Raises LeaseLost when another worker has the job."""
     with db.write() as connection:
         _owned(connection, lease)
-        connection.execute(update(JOBS).where(JOBS.c.id == lease.job_id).values(lease_until=now + lease_s))
+        connection.execute(update(JOBS).where(JOBS.c.id == lease.job_id).values(_leased(now, lease_s)))
 
 
 def give_back(
@@ -234,25 +226,36 @@ def retry_or_fail(db: Database, lease: Lease, error: str, *, max_attempts: int, 
         return JobState.FAILED
 
 
-def sweep_leases(db: Database, *, max_attempts: int, now: float) -> int:
+def sweep_leases(db: Database, *, max_attempts: int, now: float, lease_s: float) -> int:
     """Fails every job whose worker died at its last attempt, so that it is not run for ever. Returns how many.
 
     While the queue cannot be written a worker that lives cannot renew its lease: each gets a notice first, and fails
-    where NOTICE_S after that was written there is still no sign of its worker.
+    where a third of ``lease_s`` and NOTICE_S later there is still no sign of its worker. The notice is a
+    ``not_before`` after the end of the lease; one from before the clock was set back is written anew.
     """
-    spent = JOBS.c.state == JobState.RUNNING, JOBS.c.lease_until <= now, JOBS.c.attempts >= max_attempts
+    spent = JOBS.c.state == JobState.RUNNING, _lapsed(now, lease_s), JOBS.c.attempts >= max_attempts
     with db.read() as connection:  # most often there is none: no write lock for that
         if connection.execute(select(JOBS.c.id).where(*spent)).first() is None:
             return 0
     failed = 0
     with db.write() as connection:
         for job in connection.execute(select(JOBS).where(*spent)).mappings().all():
-            if job["not_before"] <= job["lease_until"]:
-                connection.execute(update(JOBS).where(JOBS.c.id == job["id"]).values(not_before=now))
-            elif now >= job["not_before"] + NOTICE_S:
+            if not job["lease_until"] <= job["not_before"] <= now:
+                notice = {"not_before": now, "lease_until": min(job["lease_until"], now)}
+                connection.execute(update(JOBS).where(JOBS.c.id == job["id"]).values(notice))
+            elif now >= job["not_before"] + lease_s / 3 + NOTICE_S:
                 _fail(connection, job, "its worker died while it ran", now)
                 failed += 1
     return failed
+
+
+def _leased(now: float, lease_s: float) -> dict[str, float]:
+    """Of a job whose worker lives. Without a notice (``sweep_leases``), whatever the clock was when it was queued."""
+    return {"lease_until": now + lease_s, "not_before": now}
+
+
+def _lapsed(now: float, lease_s: float) -> ColumnElement[bool]:
+    return (JOBS.c.lease_until <= now) | (JOBS.c.lease_until > now + lease_s)
 
 
 def _fail(connection: Connection, job: RowMapping, error: str, now: float) -> None:

@@ -23,9 +23,17 @@ from ichnode.queue.jobs import (
 from ichnode.queue.outbox import Route
 from ichnode.queue.tables import AUDIT, JOBS
 
+LEASE_S = 60
+DAY_S = 86400
+NOTICE = LEASE_S / 3 + NOTICE_S
+
 
 def _claim(db, now, owner="w"):
-    return claim(db, owner=owner, now=now, lease_s=60, max_attempts=2)
+    return claim(db, owner=owner, now=now, lease_s=LEASE_S, max_attempts=2, retry_delay_s=30)
+
+
+def _sweep(db, now, lease_s=LEASE_S):
+    return sweep_leases(db, max_attempts=2, now=now, lease_s=lease_s)
 
 
 def test_a_job_whose_worker_died_is_claimed_again(db, add_job):
@@ -73,26 +81,86 @@ def test_a_job_that_fails_is_tried_again_later_and_then_fails_for_good_and_says_
 def test_a_job_that_kills_every_worker_runs_out_of_attempts(db, add_job):
     add_job()
     _claim(db, 0)
-    assert sweep_leases(db, max_attempts=2, now=61) == 0
+    assert _sweep(db, 61) == 0
     _claim(db, 61)
     assert _claim(db, 122) is None
-    assert sweep_leases(db, max_attempts=2, now=122) == 0
-    assert sweep_leases(db, max_attempts=2, now=121 + NOTICE_S) == 0
-    assert sweep_leases(db, max_attempts=2, now=122 + NOTICE_S) == 1
-    assert _claim(db, 123 + NOTICE_S).kind == JobKind.EXPLAIN
+    assert _sweep(db, 122) == 0
+    assert _sweep(db, 121 + NOTICE) == 0
+    assert _sweep(db, 122 + NOTICE) == 1
+    assert _claim(db, 123 + NOTICE).kind == JobKind.EXPLAIN
 
 
 def test_a_worker_that_could_not_renew_its_lease_while_the_queue_was_locked_has_not_died(db, add_job):
     add_job()
     _claim(db, 0)
     lease = _claim(db, 61)
-    assert sweep_leases(db, max_attempts=2, now=200) == 0  # the first that comes to write again
+    assert _sweep(db, 200) == 0  # the first that comes to write again
 
     renew(db, lease, now=201, lease_s=60)
 
-    assert sweep_leases(db, max_attempts=2, now=262) == 0  # ran out again: a new notice
+    assert _sweep(db, 262) == 0  # ran out again: a new notice
     finish(db, lease, JobState.DONE, outputs=[], routes=[], reason="", now=263)
-    assert sweep_leases(db, max_attempts=2, now=9999) == 0
+    assert _sweep(db, 9999) == 0
+
+
+@pytest.fixture
+def last(db, add_job):
+    """A job at its last attempt, leased at a time of DAY_S."""
+    add_job()
+    retry_or_fail(db, _claim(db, 0), "boom", max_attempts=2, delay_s=0, now=DAY_S)
+    return _claim(db, DAY_S)
+
+
+def test_a_worker_with_a_long_lease_has_until_its_next_renewal_to_answer_a_notice(db, last):
+    renew(db, last, now=DAY_S, lease_s=180)
+    jumped = DAY_S + 3600  # the clock was set forward
+    assert [_sweep(db, jumped + s, lease_s=180) for s in (0, 59, 59 + NOTICE_S)] == [0, 0, 0]
+
+    renew(db, last, now=jumped + 59 + NOTICE_S, lease_s=180)
+
+    assert _sweep(db, jumped + 60 + NOTICE_S, lease_s=180) == 0
+
+
+@pytest.mark.usefixtures("last")
+def test_a_job_whose_worker_died_fails_soon_though_the_clock_was_set_back(db):
+    assert _sweep(db, 0) == 0
+    assert _sweep(db, NOTICE) == 1
+
+
+def test_a_job_whose_worker_died_fails_soon_though_the_clock_was_set_back_while_it_ran(db, last):
+    renew(db, last, now=0, lease_s=LEASE_S)
+    assert _sweep(db, LEASE_S) == 0
+    assert _sweep(db, LEASE_S + NOTICE) == 1
+
+
+@pytest.mark.usefixtures("last")
+def test_a_notice_from_before_the_clock_was_set_back_is_written_anew(db):
+    assert _sweep(db, DAY_S + LEASE_S) == 0
+    assert _sweep(db, 0) == 0
+    assert _sweep(db, NOTICE - 1) == 0
+    assert _sweep(db, NOTICE) == 1
+
+
+def test_a_worker_that_lives_answers_the_notice_that_a_clock_set_back_brought(db, last):
+    assert _sweep(db, 0) == 0
+    renew(db, last, now=20, lease_s=LEASE_S)
+    assert _sweep(db, NOTICE) == 0
+    assert _sweep(db, 20 + LEASE_S) == 0  # a new notice
+    finish(db, last, JobState.DONE, outputs=[], routes=[], reason="", now=NOTICE)
+
+
+@pytest.mark.parametrize("renewed", [False, True])
+def test_a_time_from_before_the_clock_was_set_back_is_no_notice_once_it_has_come_again(db, add_job, renewed):
+    add_job()
+    retry_or_fail(db, _claim(db, DAY_S), "boom", max_attempts=2, delay_s=30, now=DAY_S)
+    lease = _claim(db, DAY_S + 30 if renewed else 0)
+    if renewed:
+        renew(db, lease, now=0, lease_s=LEASE_S)
+
+    assert _sweep(db, 2 * DAY_S) == 0  # the first look since: the queue was locked, or no node ran
+
+    renew(db, lease, now=2 * DAY_S + 20, lease_s=LEASE_S)
+    assert _sweep(db, 2 * DAY_S + NOTICE) == 0
 
 
 def test_a_new_study_overtakes_every_replay(db, add_job):

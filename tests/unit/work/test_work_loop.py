@@ -6,9 +6,12 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
+from itertools import count, pairwise
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.facts import InstanceFacts
@@ -61,7 +64,16 @@ def jobs(db) -> list[tuple[str, str, int]]:
         return [tuple(row) for row in rows]
 
 
-def work(db, tmp_path, performer, until: Callable[[], bool], *, limit_s: float = 30, lease_s: float = 60) -> None:
+def work(
+    db,
+    tmp_path,
+    performer,
+    until: Callable[[], bool],
+    *,
+    limit_s: float = 30,
+    lease_s: float = 60,
+    alive: Callable[[], None] = lambda: None,
+) -> None:
     """Runs a worker in a thread until the condition holds."""
     stop, failed = threading.Event(), []
     worker = Worker(
@@ -72,7 +84,7 @@ def work(db, tmp_path, performer, until: Callable[[], bool], *, limit_s: float =
         routes=(),
         limits=Limits(job_limit_s=limit_s, attempts=2, retry_delay_s=0, lease_s=lease_s),
         stop=stop,
-        alive=lambda: None,
+        alive=alive,
     )
 
     def run() -> None:
@@ -173,7 +185,7 @@ def test_a_result_that_cannot_be_written_down_is_kept_until_it_can_and_the_job_i
     def goes_on() -> bool:
         if lock.in_transaction and caplog.text.count(refused) > 3:
             lock.execute("ROLLBACK")
-            swept.append(jobs_of_queue.sweep_leases(db, max_attempts=1, now=time.time()))
+            swept.append(jobs_of_queue.sweep_leases(db, max_attempts=1, now=time.time(), lease_s=0.1))
         return ended(db)
 
     work(db, tmp_path, performers.well, goes_on, lease_s=0.1)
@@ -231,6 +243,51 @@ def test_a_job_goes_on_while_its_lease_cannot_be_renewed(lock, db, tmp_path, cap
 
     work(db, tmp_path, partial(performers.patient, tmp_path), goes_on, lease_s=0.1)
     assert jobs(db) == [("done", "ok", 1)]
+
+
+def _locked(*_arguments, **_keywords):
+    raise OperationalError("", {}, sqlite3.OperationalError("database is locked"))
+
+
+def test_a_renewal_that_failed_is_tried_again_soon_however_long_the_lease_is(db, tmp_path, monkeypatch):
+    add_job(db, "1.2.3")
+    step_s = 2.5
+    seconds, tried = count(step=step_s), []  # each look at the clock takes a step
+    clock = SimpleNamespace(time=time.time, monotonic=lambda: next(seconds))
+    monkeypatch.setattr(loop, "time", clock)
+
+    def renew(*_arguments, **_keywords):
+        tried.append(clock.monotonic())
+        if len(tried) == 3:
+            (tmp_path / "go").touch()
+        _locked()
+
+    monkeypatch.setattr(jobs_of_queue, "renew", renew)
+    work(db, tmp_path, partial(performers.patient, tmp_path), lambda: ended(db), lease_s=60)
+    waits = [later - earlier for earlier, later in pairwise(tried)]
+    assert max(waits) <= loop.ERROR_PAUSE_S + 3 * step_s < 60 / 3
+
+
+def test_a_worker_gives_a_sign_of_life_between_two_waits_for_the_lock(db, tmp_path, monkeypatch):
+    add_job(db, "1.2.3")
+    monkeypatch.setattr(loop, "ERROR_PAUSE_S", 0.05)
+    finish, seen = jobs_of_queue.finish, []
+
+    def renew(*_arguments, **_keywords):
+        seen.append("wait")
+        _locked()
+
+    def finish_late(*arguments, **keywords):
+        seen.append("wait")
+        if seen.count("wait") < 6:
+            _locked()
+        finish(*arguments, **keywords)
+
+    monkeypatch.setattr(jobs_of_queue, "renew", renew)
+    monkeypatch.setattr(jobs_of_queue, "finish", finish_late)
+    work(db, tmp_path, performers.well, lambda: ended(db), lease_s=0.01, alive=lambda: seen.append("alive"))
+    assert seen.count("wait") >= 6
+    assert ("wait", "wait") not in pairwise(seen)
 
 
 def test_a_worker_outlives_a_queue_that_is_locked_for_longer_than_it_waits(tmp_path, monkeypatch, caplog):
