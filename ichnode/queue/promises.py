@@ -161,10 +161,14 @@ def _known(connection: Connection, transaction_uid: str, calling_ae: str) -> Row
 
 def _ask_again(connection: Connection, row: Row[Any], now: float) -> None:
     times = {"asked_at": now, "next_at": now}
-    if row.state == PromiseState.DUE:  # its attempts count on: what could not be delivered so far stays an alarm
-        connection.execute(update(PROMISES).where(PROMISES.c.id == row.id).values(times))
-    else:
+    if row.state != PromiseState.DUE:
         move(connection, row, PromiseState.DUE, "asked once more", now, {**times, "attempts": 0, "reason": ""})
+        return
+    # Its attempts and its wait count on: what cannot be delivered stays an alarm, and has an end, however often it is
+    # asked for. Too old already (the node was off) it is tried from now.
+    if row.asked_at > now - LONGEST_S:
+        times["asked_at"] = min(row.asked_at, now)
+    connection.execute(update(PROMISES).where(PROMISES.c.id == row.id).values(times))
 
 
 def _objects(connection: Connection, promise_id: int) -> tuple[Named, ...]:

@@ -11,7 +11,7 @@ from ichnode.queue.database import Database
 from ichnode.queue.tables import INSTANCES, PROMISE_ITEMS, PROMISES
 
 LONGEST_S: Final = 7 * 86400.0  # a report that could not be delivered for so long is tried no more
-NOWHERE: Final = "no [[modality]], [[destination]] or [[pacs]] says where to report"
+UNTRIED: Final = "never tried: no [[modality]], [[destination]] or [[pacs]] says where to report, or no deliverer ran"
 
 
 def give_up(db: Database, *, now: float) -> int:
@@ -23,7 +23,7 @@ def give_up(db: Database, *, now: float) -> int:
     with db.write() as connection:
         rows = connection.execute(select(PROMISES).where(*late)).all()
         for row in rows:
-            text = row.reason or NOWHERE
+            text = row.reason or UNTRIED
             move(connection, row, PromiseState.GIVEN_UP, text, now, {"reason": text})
     return len(rows)
 
@@ -31,13 +31,14 @@ def give_up(db: Database, *, now: float) -> int:
 def try_again(db: Database, titles: Sequence[str], *, now: float) -> int:
     """Makes the reports due again that were given up for peers with these AE titles. Returns how many.
 
-    The attempts count on, so that each is an alarm until it is delivered.
+    The attempts count on, so that each is an alarm until it is delivered; one that was never tried is not yet any.
     """
     query = select(PROMISES).where(PROMISES.c.state == PromiseState.GIVEN_UP, PROMISES.c.calling_ae.in_(titles))
     with db.write() as connection:
         rows = connection.execute(query).all()
         for row in rows:
-            move(connection, row, PromiseState.DUE, "tried again", now, {"asked_at": now, "next_at": now})
+            values = {"asked_at": now, "next_at": now, "reason": row.reason if row.attempts else ""}
+            move(connection, row, PromiseState.DUE, "tried again", now, values)
     return len(rows)
 
 
@@ -45,8 +46,8 @@ def untold() -> Select[Any]:
     """What is not reported for want of a connection, tried still or given up: a row a peer, so that none that asks and
     never listens buries another.
 
-    ``count`` requests, ``given_up`` of them no longer tried, ``asked_at`` the first, with the most ``attempts`` of one
-    and the ``reason`` of the newest.
+    ``count`` requests, ``given_up`` of them no longer tried, the first asked for at ``asked_at`` (or tried again after
+    it was given up), with the most ``attempts`` of one and the ``reason`` of the newest.
     """
     given_up = PROMISES.c.state == PromiseState.GIVEN_UP
     waits = (PROMISES.c.state == PromiseState.DUE) & (PROMISES.c.reason != "")

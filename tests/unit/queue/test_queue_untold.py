@@ -8,6 +8,7 @@ from ichnode.queue.intake import record
 from ichnode.queue.promises import LONGEST_S, due_promise, forget_old, not_reported, promise, reported
 from ichnode.queue.untold import give_up, try_again
 
+DAY_S = 86400
 LATE = 2 + LONGEST_S
 MUCH_LATER = 10 * LONGEST_S
 
@@ -47,7 +48,16 @@ def test_one_that_nobody_even_tried_is_given_up_with_a_reason(db):
     ask(db, calling_ae="STRANGER")
     give_up(db, now=LATE)
     (row,) = views.status(db, since=LATE).untold
-    assert row["reason"] == "no [[modality]], [[destination]] or [[pacs]] says where to report"
+    assert row["reason"].startswith("never tried: no [[modality]], [[destination]] or [[pacs]] says where to report")
+
+
+def test_one_that_was_never_tried_is_no_alarm_once_it_is_about_to_be(db):
+    ask(db)
+    give_up(db, now=LATE)
+    assert try_again(db, ["CT1"], now=LATE) == 1
+    assert views.status(db, since=0).untold == []
+    not_reported(db, due_promise(db, "CT1", now=LATE).id, reason="no connection", next_at=MUCH_LATER)
+    assert [row["reason"] for row in views.status(db, since=0).untold] == ["no connection"]
 
 
 @pytest.mark.usefixtures("given_up")
@@ -117,6 +127,23 @@ def test_a_report_that_waits_for_its_next_attempt_is_tried_at_once_when_it_is_as
     ask(db, now=9)
 
     assert due_promise(db, "CT1", now=9).attempts == 1
+
+
+def test_a_report_that_is_asked_for_every_day_waits_since_it_was_asked_for_first_and_is_given_up_after_a_week(db):
+    ask(db)
+    for day in range(7):
+        ask(db, now=1 + day * DAY_S)
+        not_reported(db, due_promise(db, "CT1", now=1 + day * DAY_S).id, reason="no connection", next_at=MUCH_LATER)
+        (row,) = views.status(db, since=0).untold
+        assert (row["asked_at"], row["attempts"]) == (1, day + 1)
+        assert give_up(db, now=1 + day * DAY_S) == 0
+    assert give_up(db, now=1 + LONGEST_S) == 1
+
+
+def test_a_report_that_was_asked_for_by_a_clock_since_set_back_waits_from_when_it_is_asked_for_again(db):
+    ask(db, now=MUCH_LATER)
+    ask(db, now=1)
+    assert give_up(db, now=1 + LONGEST_S) == 1
 
 
 @pytest.mark.usefixtures("given_up")
