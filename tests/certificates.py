@@ -1,7 +1,9 @@
 """A certification authority for tests, made anew each time by the program openssl: no key is ever committed."""
 
+import ssl
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +16,35 @@ NEW_KEY = ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-node
 def _openssl(folder: Path, *arguments: object) -> None:
     command = [program("openssl"), *map(str, arguments)]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=60)
+
+
+class Caller:
+    """Who shows the certificate of ``files``, takes whatever is shown to it, and tries to resume its last session."""
+
+    def __init__(self, files: TlsFiles, *, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> None:
+        assert files.certificate is not None
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._context.check_hostname, self._context.verify_mode = False, ssl.CERT_NONE
+        self._context.maximum_version = version
+        self._context.load_cert_chain(files.certificate, files.key)
+        self._session: ssl.SSLSession | None = None
+
+    def meets(self, server: ssl.SSLContext) -> bytes | None:
+        """The certificate that it is shown, DER, where a handshake in memory and a word after it come through."""
+        there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+        called = server.wrap_bio(there, back, server_side=True)
+        caller = self._context.wrap_bio(back, there, session=self._session)
+        try:
+            for _ in range(4):
+                for side in (caller, called):
+                    with suppress(ssl.SSLWantReadError):
+                        side.do_handshake()
+            called.write(b"x")
+            assert caller.read(1) == b"x"
+        except ssl.SSLError:
+            return None
+        self._session = caller.session
+        return caller.getpeercert(binary_form=True)
 
 
 @dataclass
@@ -36,6 +67,12 @@ class Authority:
     def ca(self) -> Path:
         """Its own certificate."""
         return self.folder / "ca.pem"
+
+    def ended(self) -> Path:
+        """A certificate of its own name and key that ended yesterday."""
+        _openssl(self.folder, *NEW_KEY[:1], "-new", "-key", "ca.key", "-subj", f"/CN={self.name}", "-out", "ca.csr")
+        _openssl(self.folder, "x509", "-req", "-in", "ca.csr", "-signkey", "ca.key", "-days", -1, "-out", "ended.pem")
+        return self.folder / "ended.pem"
 
     def issue(self, *, names: str = "IP:127.0.0.1", days: int = 90, common_name: str = "") -> TlsFiles:
         """A certificate made out to ``names`` (as openssl writes subjectAltName), its key, and the CA."""

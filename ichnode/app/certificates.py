@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ichnode.config.config import Config
 from ichnode.domain.errors import ConfigError
-from ichnode.tls.certificates import ALARM_BEFORE_S, faults
+from ichnode.tls.certificates import ALARM_BEFORE_S, faults, lapsed_cas
 from ichnode.tls.contexts import client_context, server_context
 
 log = logging.getLogger(__name__)
@@ -14,7 +14,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateFaults:
-    """A sentence for each thing that a person must mend: at once (``alarms``), or within 30 days (``warnings``)."""
+    """A sentence for each thing that a person must mend: at once (``alarms``), or within 30 days (``warnings``, which
+    have the CAs too that are out of their time while others are good)."""
 
     alarms: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -30,12 +31,13 @@ def certificate_faults(config: Config) -> CertificateFaults:
         alarms = tuple(faults(files, mutual=mutual, now=now, within_s=ALARM_BEFORE_S))
     except (OSError, ValueError) as error:
         return CertificateFaults(alarms=(f"The certificates of [tls] cannot be read: {type(error).__name__}.",))
-    return CertificateFaults(alarms=alarms, warnings=tuple(fault for fault in told if fault not in alarms))
+    later = (fault for fault in told if fault not in alarms)
+    return CertificateFaults(alarms=alarms, warnings=(*later, *lapsed_cas(files, now=now)))
 
 
 def check_certificates(config: Config) -> None:
-    """Loads what [tls] names, as the services do. Raises ConfigError for what cannot be used, or not now: a certificate
-    that has ended, or that is not valid yet."""
+    """Loads what [tls] names, as the services do. Raises ConfigError for what cannot be used, or not now: our own
+    certificates that have ended, or are not valid yet, and CAs of which none is valid."""
     files = config.tls.files
     if files.certificate is not None:
         server_context(files, mutual=config.tls.mutual)

@@ -69,9 +69,9 @@ def _writable(what: str, paths: list[Path], why: str) -> Iterator[Check]:
 def _certificates(config: Config) -> Iterator[Check]:
     faults, files = certificate_faults(config), config.tls.files
     for fault in (*faults.alarms, *faults.warnings):
-        ends = " ends in " in fault
-        verdict = Verdict.WARN if ends else Verdict.FAIL
-        yield Check(verdict, "certificates", fault, _shown_by(files, used=ends or " ended on " in fault))
+        is_used = " ends in " in fault or fault in faults.warnings
+        verdict = Verdict.WARN if is_used else Verdict.FAIL
+        yield Check(verdict, "certificates", fault, _shown_by(files, used=is_used or " ended on " in fault))
     until = None if faults.alarms or faults.warnings else ends_at(files)
     if until is not None:
         day = time.strftime("%Y-%m-%d", time.gmtime(until))

@@ -2,28 +2,58 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.tls import TlsFiles
 from ichnode.tls.contexts import client_context, server_context
-from ichnode.tls.validity import validities_of
+from ichnode.tls.validity import Validity, validities_of
 
 WARN_BEFORE_S: Final = 30 * 86400.0
 ALARM_BEFORE_S: Final = 7 * 86400.0
 
+# What follows where a certificate has ended, or is not valid yet.
+OURS: Final = (
+    "peers refuse it. Our calls show it already; callers may see the one from before until the receiver is restarted."
+)
+BETWEEN: Final = "peers that need it refuse ours."
+EVERY_CA: Final = "no peer's certificate is accepted."
+ONE_CA: Final = "peers whose certificate this CA alone vouches for are refused."
+
 
 def faults(files: TlsFiles, *, mutual: bool, now: float, within_s: float = WARN_BEFORE_S) -> list[str]:
-    """A sentence for each thing that a person must mend: files that cannot be used, certificates at their end."""
+    """A sentence for each thing that a person must mend: files that cannot be used, certificates at their end.
+
+    CAs that are out of their time are such only where none is left (``lapsed_cas`` has the others).
+    Raises OSError, ValueError.
+    """
     try:
         if files.certificate is not None:
             server_context(files, mutual=mutual)
         client_context(files, check_name=False)
     except ConfigError as error:
         return [f"{error} {error.hint}"]
-    return [*_ending(files.certificate, now, within_s), *_ending(files.ca, now, within_s)]
+    own, cas = _found(files.certificate), _found(files.ca)
+    told = [_lapsed(*each, now, BETWEEN if number else OURS) for number, each in enumerate(own)]
+    if not _any_holds(cas, now):
+        told += [_lapsed(*ca, now, EVERY_CA) for ca in cas]
+    told += [_ending(*each, now, within_s) for each in (*own, *cas)]
+    return [sentence for sentence in told if sentence]
+
+
+def lapsed_cas(files: TlsFiles, *, now: float) -> list[str]:
+    """A sentence for each CA that has ended, or is not valid yet, beside one that is good: as while CAs are changed.
+
+    None where they cannot be read: ``faults`` tells that.
+    """
+    try:
+        cas = _found(files.ca)
+    except (OSError, ValueError):
+        return []
+    told = [_lapsed(*ca, now, ONE_CA) for ca in cas] if _any_holds(cas, now) else []
+    return [sentence for sentence in told if sentence]
 
 
 def ends_at(files: TlsFiles) -> float | None:
@@ -52,16 +82,35 @@ def names_of(certificate: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(name.lower().rstrip(".") for name in names)
 
 
-def _ending(path: Path | None, now: float, within_s: float) -> Iterator[str]:
+def _found(path: Path | None) -> list[tuple[str, Validity]]:
+    """Each certificate of a file, by what it is called in a sentence."""
     found = [] if path is None else validities_of(path)
-    for number, validity in enumerate(found, 1):
-        which = f"The certificate {path}" if len(found) == 1 else f"Certificate {number} of {path}"
-        at = validity.ends
-        day = time.strftime("%Y-%m-%d", time.gmtime(at))
-        if validity.begins > now:
-            begins = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(validity.begins))
-            yield f"{which} is valid from {begins} on: until then over TLS nobody is reached, or reaches us."
-        elif at <= now:
-            yield f"{which} ended on {day}: over TLS nobody is reached, or reaches us."
-        elif at - now < within_s:
-            yield f"{which} ends in {math.ceil((at - now) / 86400)} days, on {day}: put a new one in its place."
+    if len(found) == 1:
+        return [(f"The certificate {path}", found[0])]
+    return [(f"Certificate {number} of {path}", validity) for number, validity in enumerate(found, 1)]
+
+
+def _any_holds(found: list[tuple[str, Validity]], now: float) -> bool:
+    return any(validity.holds(now) for _, validity in found)
+
+
+def _lapsed(which: str, validity: Validity, now: float, harm: str) -> str:
+    """What follows from a certificate that is out of its time; empty for one that is valid."""
+    if validity.holds(now):
+        return ""
+    if validity.begins > now:
+        begins = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(validity.begins))
+        return f"{which} is valid from {begins} on: until then {harm}"
+    return f"{which} ended on {_day(validity.ends)}: {harm}"
+
+
+def _ending(which: str, validity: Validity, now: float, within_s: float) -> str:
+    """What to do about a certificate that is valid, but not for long; empty for others."""
+    left_s = validity.ends - now
+    if not validity.holds(now) or left_s >= within_s:
+        return ""
+    return f"{which} ends in {math.ceil(left_s / 86400)} days, on {_day(validity.ends)}: put a new one in its place."
+
+
+def _day(at: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(at))

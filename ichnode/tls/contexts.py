@@ -6,9 +6,12 @@ from typing import Any, Final
 
 from ichnode.domain.errors import ConfigError
 from ichnode.domain.tls import TlsFiles
+from ichnode.tls.pair import Pair
 
 # RFC 9325 4.2, for TLS 1.2: forward secrecy and authenticated encryption alone. Those of TLS 1.3 are all such.
 CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+A_PAIR: Final = "tls.certificate and tls.key are a pair of PEM files that the service can read, the key not encrypted."
 
 
 class TellingSocket(ssl.SSLSocket):
@@ -44,22 +47,34 @@ def client_context(files: TlsFiles, *, check_name: bool) -> ssl.SSLContext:
     return context
 
 
-def server_context(files: TlsFiles, *, mutual: bool) -> ssl.SSLContext:
-    """For being called. ``mutual``: the caller must show a certificate that ``ca`` signed. Raises ConfigError."""
-    context = _context(ssl.PROTOCOL_TLS_SERVER, files)
+def server_context(files: TlsFiles, *, mutual: bool, pair: Pair | None = None) -> ssl.SSLContext:
+    """For being called. ``mutual``: the caller must show a certificate that ``ca`` signed.
+
+    ``pair`` is shown in place of the one that the files hold. Raises ConfigError.
+    """
+    context = _context(ssl.PROTOCOL_TLS_SERVER, files, pair)
     context.verify_mode = ssl.CERT_REQUIRED if mutual else ssl.CERT_NONE
     return context
 
 
-def _context(protocol: Any, files: TlsFiles) -> ssl.SSLContext:
+def read_pair(files: TlsFiles) -> Pair | None:
+    """Our certificate and its key; None where there is none. Raises ConfigError."""
+    if files.certificate is None:
+        return None
+    key = None if files.key is None else _read("key", files.key)
+    return Pair(certificate=_read("certificate", files.certificate), key=key)
+
+
+def _context(protocol: Any, files: TlsFiles, pair: Pair | None = None) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_ciphers(CIPHERS)
     if files.ca is not None:
         _trust(context, files.ca)
-    if files.certificate is not None:
-        _show(context, files.certificate, files.key)
+    shown = pair or read_pair(files)
+    if shown is not None:
+        _show(context, shown, files)
     return context
 
 
@@ -73,25 +88,22 @@ def _trust(context: ssl.SSLContext, ca: Path) -> None:
         raise ConfigError(f"The CA certificates {ca} cannot be used: {_why(error)}.", hint=hint) from error
 
 
-def _show(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+def _show(context: ssl.SSLContext, pair: Pair, files: TlsFiles) -> None:
     try:
-        # Without a password OpenSSL would ask for one on the terminal, for ever.
-        context.load_cert_chain(certificate, key, password="")
+        pair.show_in(context)
     except OSError as error:
-        hint = "tls.certificate and tls.key are a pair of PEM files that the service can read, the key not encrypted."
-        raise ConfigError(_which(certificate, key, error), hint=hint) from error
+        where, key = files.certificate, files.key
+        text = f"The certificate {where} cannot be used with its key: {_why(error)}."
+        if b"-----BEGIN CERTIFICATE" not in pair.certificate:
+            text = f"There is no certificate in {where}, which tls.certificate names; the key is {key}."
+        raise ConfigError(text, hint=A_PAIR) from error
 
 
-def _which(certificate: Path, key: Path | None, error: OSError) -> str:
-    """What is wrong with a certificate and its key. OpenSSL does not say with which of the two."""
-    for what, path in (("certificate", certificate), ("key", key)):
-        try:
-            begun = b"-----BEGIN CERTIFICATE" in path.read_bytes() if path is not None else True
-        except OSError as unread:
-            return f"The {what} {path} cannot be used: {_why(unread)}."
-        if what == "certificate" and not begun:
-            return f"There is no certificate in {certificate}, which tls.certificate names; the key is {key}."
-    return f"The certificate {certificate} cannot be used with its key: {_why(error)}."
+def _read(what: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"The {what} {path} cannot be used: {_why(error)}.", hint=A_PAIR) from error
 
 
 def _why(error: OSError) -> str:

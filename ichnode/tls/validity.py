@@ -29,7 +29,12 @@ class Validity:
 
 def validities_of(path: Path) -> list[Validity]:
     """Of each certificate of a PEM file, in its order. Raises OSError, ValueError for what is none."""
-    return [_validity(ssl.PEM_cert_to_DER_cert(pem)) for pem in PEM.findall(path.read_text(encoding="latin-1"))]
+    return validities_in(path.read_bytes())
+
+
+def validities_in(pem: bytes) -> list[Validity]:
+    """Of each certificate that stands there, in its order. Raises ValueError for what is none."""
+    return [_validity(ssl.PEM_cert_to_DER_cert(found)) for found in PEM.findall(pem.decode("latin-1"))]
 
 
 def _validity(der: bytes) -> Validity:

@@ -150,6 +150,18 @@ def test_config_check_warns_of_a_certificate_that_ends(ichnode, config, authorit
     assert told in said.out
 
 
+def test_config_check_warns_of_a_ca_that_ended_while_another_is_good(ichnode, config, authority, tls, tmp_path):
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(authority.ca.read_bytes() + Authority(tmp_path / "old").ended().read_bytes())
+    config.write_text(config.read_text().replace(str(tls.ca), str(bundle)))
+
+    said = ichnode("config", "check")
+
+    assert said.code == Exit.OK
+    assert f"warn   Certificate 2 of {bundle} ended on " in said.out
+    assert "this CA alone vouches for are refused." in said.out
+
+
 @pytest.mark.parametrize(("shift_s", "words"), [(1e9, "ended on"), (-1e9, "is valid from")])
 @pytest.mark.usefixtures("tls")
 def test_a_certificate_out_of_its_time_is_no_configuration(ichnode, monkeypatch, shift_s, words):

@@ -173,6 +173,19 @@ def test_a_certificate_is_a_warning_from_30_days_before_its_end_and_an_alarm_fro
 
 
 @pytest.mark.usefixtures("private")
+def test_a_ca_that_ended_while_another_is_good_is_a_warning(checks, ichnode, config, authority, tmp_path):
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(authority.ca.read_bytes() + Authority(tmp_path / "old").ended().read_bytes())
+    add_tls(config, replace(authority.issue(), ca=bundle))
+
+    verdict, text, todo = checks()["certificates"]
+
+    assert (verdict, f"Certificate 2 of {bundle} ended on " in text) == ("warn", True)
+    assert "pkey" not in todo
+    assert ichnode("status").code == Exit.OK
+
+
+@pytest.mark.usefixtures("private")
 def test_doctor_says_by_which_command_a_certificate_is_looked_at(checks, config, authority):
     files, other = authority.issue(days=12), authority.issue()
     add_tls(config, files)
