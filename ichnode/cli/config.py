@@ -25,7 +25,7 @@ def check(context: typer.Context, as_json: AsJson = False) -> None:
     path = options(context).path()
     config = options(context).load()
     check_certificates(config)
-    _check_state_dir(config.node.state_dir)
+    check_state_dir(config.node.state_dir)
     _check_weights(config.work.weights)
     if as_json:
         print_json(config.model_dump(mode="json"))
@@ -44,11 +44,14 @@ def check(context: typer.Context, as_json: AsJson = False) -> None:
         OUT.print(f"warn   {fault}", style="yellow", markup=False, soft_wrap=True)
 
 
-def _check_state_dir(folder: Path) -> None:
+def check_state_dir(folder: Path) -> None:
     """Raises ConfigError for what can never be a folder. Makes nothing, and asks no rights: this may be another user
-    than the service's."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    if not there.is_dir():
+    than the service's, and what it may not look at is taken to be right."""
+    try:
+        is_folder = next(path for path in (folder, *folder.parents) if path.exists()).is_dir()
+    except PermissionError:
+        return
+    if not is_folder:
         hint = "Name a folder in node.state_dir, or one that can be made."
         raise ConfigError(f"The state folder {folder} cannot be used: {os.strerror(errno.ENOTDIR)}.", hint=hint)
 

@@ -1,5 +1,6 @@
 """``ichnode doctor``: is the node set up rightly? One line a check, and what to do."""
 
+import errno
 import os
 import shutil
 import socket
@@ -17,6 +18,7 @@ from ichnode.app.wire import MIB, open_database_of, peer_of, scp_settings
 from ichnode.cli.alarms import SERVICES, alarms, read_status, running
 from ichnode.cli.check import Check, Verdict
 from ichnode.cli.context import OUT, AsJson, Exit, ago, clock, options, print_json
+from ichnode.cli.listening import is_held_with, sockets
 from ichnode.cli.privacy import privacy
 from ichnode.config.config import Config
 from ichnode.config.file import load_config
@@ -29,6 +31,7 @@ from ichnode.queue.database import awaits_migration
 from ichnode.queue.views import Status
 from ichnode.receive.allow import peer_for
 
+BELOW_1024: Final = "Ports below 1024 are not for everyone: docs/how-to/install.md, 'Port 104'."
 RELEASED_AT: Final = 1795305600  # 2026-11-22: a clock before this is wrong
 
 
@@ -56,7 +59,7 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
 def _checks(config: Config) -> Iterator[Check]:
     yield from _folders(config)
     yield _weights(config)
-    yield _port(config)
+    yield check_port(config)
     if config.receive.tls_port is not None:
         yield _tls_port(config, config.receive.tls_port)
     for remote in [*config.destination, *config.pacs]:
@@ -151,48 +154,55 @@ def _weights(config: Config) -> Check:
     return Check(Verdict.OK, "weights", text)
 
 
-def _port(config: Config) -> Check:
+def check_port(config: Config) -> Check:
     """The port for plain text: free, or the receiver answers on it."""
     host, port, title = config.receive.host, config.receive.port, config.node.ae_title
-    refused = _refused(host, port)
-    if refused is None:
-        return Check(Verdict.OK, "port", f"{host}:{port} is free; the receiver does not run")
+    nobody = _nobody_there(config, "port", port)
+    if nobody is not None:
+        return nobody
     here = "127.0.0.1" if host in ("", "0.0.0.0") else host
     if peer_for(scp_settings(config).allow, title, here) is None:  # it would be refused, with an alarm
-        return _by_lock(config, "port", port, refused, f"; it does not admit {title}, so no C-ECHO was tried")
+        return _by_lock(config, "port", port, f"; it does not admit {title}, so no C-ECHO was tried")
     answer = echo(Peer(name="the receiver", host=here, port=port, ae_title=title, calling_ae_title=title))
     if answer.ok:
         return Check(Verdict.OK, "port", f"{port}: the receiver listens and answers C-ECHO")
-    todo = "Another program may hold the port."
-    return Check(Verdict.WARN, "port", f"{host}:{port} is taken ({refused}); {answer.reason}", todo)
+    return Check(Verdict.WARN, "port", f"{host}:{port} is taken; {answer.reason}", "Another program may hold the port.")
 
 
 def _tls_port(config: Config, port: int) -> Check:
-    """The port for TLS. No C-ECHO: the receiver runs only if both ports are its own, and it need not let us in."""
-    host = config.receive.host
-    refused = _refused(host, port)
-    if refused is None:
-        return Check(Verdict.OK, "TLS port", f"{host}:{port} is free; the receiver does not run")
-    return _by_lock(config, "TLS port", port, refused)
+    """The port for TLS. No C-ECHO: the receiver need not let us in, and whoever fails to show a certificate is an
+    alarm."""
+    return _nobody_there(config, "TLS port", port) or _by_lock(config, "TLS port", port)
 
 
-def _refused(host: str, port: int) -> str | None:
-    """Why nobody can listen there now; None where the port is free."""
+def _nobody_there(config: Config, what: str, port: int) -> Check | None:
+    """Whether the receiver could listen on a port that is not taken; None where somebody listens there already."""
+    place = f"{config.receive.host}:{port}"
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind((config.receive.host, port))
         except OSError as error:
-            return str(error.strerror or error)
-    return None
+            forbidden = error.errno == errno.EACCES  # whether it is taken or not
+            if error.errno == errno.EADDRINUSE or (forbidden and sockets(port)):
+                return None
+            todo = BELOW_1024 if forbidden else "receive.host has to be an address of this machine."
+            return Check(Verdict.WARN, what, f"{place} cannot be opened by this user: {error.strerror}", todo)
+    return Check(Verdict.OK, what, f"{place} is free; no receiver listens there")
 
 
-def _by_lock(config: Config, what: str, port: int, refused: str, more: str = "") -> Check:
+def _by_lock(config: Config, what: str, port: int, more: str = "") -> Check:
     """Whether our receiver holds a port that is taken, where it is not asked itself."""
-    if runs(config, "receive"):
-        return Check(Verdict.OK, what, f"{port}: the receiver listens{more}")
-    text = f"{config.receive.host}:{port} is taken ({refused}), and the receiver does not run"
-    return Check(Verdict.WARN, what, text, "Find out by whom: ss -ltnp.")
+    place = f"{config.receive.host}:{port} is taken"
+    if not runs(config, "receive"):
+        return Check(Verdict.WARN, what, f"{place}, and the receiver does not run", "Find out by whom: ss -ltnp.")
+    match is_held_with(config.node.state_dir / "receive.lock", port):
+        case True:
+            return Check(Verdict.OK, what, f"{port}: the receiver listens{more}")
+        case None:
+            return Check(Verdict.OK, what, f"{place}; by the receiver? Only the user of the service can see that")
+    todo = "Find out by whom: ss -ltnp. A port that was just configured is the receiver's once it is started again."
+    return Check(Verdict.WARN, what, f"{place}, and not by the receiver, which runs", todo)
 
 
 def _peer(peer: Peer) -> Check:

@@ -202,6 +202,14 @@ def philips() -> Path:
 
 
 @pytest.fixture
+def plain_user() -> Iterator[Callable[[], None]]:
+    """Called, it takes root's rights from this process until the test ends."""
+    before = os.geteuid()
+    yield lambda: os.seteuid(65534) if before == 0 else None
+    os.seteuid(before)
+
+
+@pytest.fixture
 def free_port() -> int:
     """A port where nobody listens."""
     with socket.socket() as probe:

@@ -6,14 +6,17 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import sys
 import time
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from ichnode.app.host import alone
 from ichnode.app.wire import open_database_of
-from ichnode.cli import doctor
+from ichnode.cli import doctor, listening
 from ichnode.cli.context import Exit, clock
 from ichnode.config.file import load_config
 from ichnode.queue import outbox
@@ -289,6 +292,84 @@ def test_a_port_that_another_program_holds_is_a_warning(checks, private, start_s
     assert f"127.0.0.1:{port} is taken" in text
 
 
+@pytest.fixture
+def other_program():
+    """The port that a process of its own listens on."""
+    listens = "s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); print(s.getsockname()[1], flush=True)"
+    command = [sys.executable, "-c", f"import socket, sys; {listens}; sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield int(process.stdout.readline())
+        process.stdin.close()
+
+
+def test_a_port_that_another_program_holds_while_the_receiver_runs_elsewhere_is_a_warning(
+    checks, private, authority, other_program, free_port
+):
+    text = private.read_text().replace("port = 11112", f"port = {free_port}\ntls_port = {other_program}", 1)
+    private.write_text(text)
+    add_tls(private, authority.issue())
+    with alone(load_config(private), "receive"):  # its configuration was changed since it was started
+        verdict, said, todo = checks()["TLS port"]
+    assert (verdict, said) == ("warn", f"127.0.0.1:{other_program} is taken, and not by the receiver, which runs")
+    assert "once it is started again" in todo
+
+
+def test_a_port_is_not_said_to_be_the_receivers_where_this_user_cannot_see_that(
+    checks, private, authority, other_program, monkeypatch
+):
+    private.write_text(private.read_text().replace("port = 11112", f"port = 11112\ntls_port = {other_program}", 1))
+    add_tls(private, authority.issue())
+    monkeypatch.setattr(listening, "_open_files", lambda _process: frozenset())  # as of another user's processes
+    with alone(load_config(private), "receive"):
+        assert checks()["TLS port"][1].endswith("Only the user of the service can see that")
+
+
+@pytest.fixture
+def privileged_port():
+    """A port that only root may open, where nobody listens."""
+    first_open = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    if first_open == 0:
+        pytest.skip("every user may open every port here")
+    return next(port for port in range(first_open - 1, 0, -1) if not listening.sockets(port))
+
+
+def _ask_for_port(config, port):
+    config.write_text(config.read_text().replace("port = 11112", f"port = {port}", 1))
+    return load_config(config)
+
+
+def test_a_port_that_this_user_may_not_open_is_not_taken_and_says_what_to_do(config, privileged_port, plain_user):
+    node = _ask_for_port(config, privileged_port)
+    plain_user()
+    check = doctor.check_port(node)
+    assert check.verdict == "warn"
+    assert check.text == f"127.0.0.1:{privileged_port} cannot be opened by this user: Permission denied"
+    assert "'Port 104'" in check.todo
+    assert "Port 104" in (CHECKOUT / "docs/how-to/install.md").read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can listen there")
+def test_a_port_that_this_user_may_not_open_and_another_program_holds_is_taken(config, privileged_port, plain_user):
+    node = _ask_for_port(config, privileged_port)
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", privileged_port))
+        holder.listen()
+        plain_user()
+        check = doctor.check_port(node)
+    assert check.text.startswith(f"127.0.0.1:{privileged_port} is taken")
+
+
+def test_an_address_that_is_not_this_machines_is_said(checks, private, other_program):
+    text = private.read_text().replace(
+        'host = "127.0.0.1"\nport = 11112', f'host = "192.0.2.1"\nport = {other_program}'
+    )
+    private.write_text(text)
+    verdict, said, todo = checks()["port"]
+    why = "cannot be opened by this user: Cannot assign requested address"
+    assert (verdict, said) == ("warn", f"192.0.2.1:{other_program} {why}")
+    assert "receive.host" in todo
+
+
 def test_anyone_may_send_is_a_warning(checks, private):
     text = private.read_text().replace('"CT1"', '"*"').replace('"127.0.0.1/32"', '"0.0.0.0/0"')
     private.write_text(text)
@@ -321,7 +402,7 @@ def test_the_port_for_tls_is_looked_at_as_well(checks, private, authority, free_
     text = private.read_text().replace("port = 11112", f"port = 11112\ntls_port = {free_port}", 1)
     private.write_text(text)
     add_tls(private, authority.issue())
-    assert checks()["TLS port"][:2] == ("ok", f"127.0.0.1:{free_port} is free; the receiver does not run")
+    assert checks()["TLS port"][:2] == ("ok", f"127.0.0.1:{free_port} is free; no receiver listens there")
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", free_port))
         holder.listen()

@@ -8,6 +8,7 @@ import pytest
 
 from ichnode import __version__
 from ichnode.cli import alarms
+from ichnode.cli.config import check_state_dir
 from ichnode.cli.context import EXIT_MEANING, Exit
 from ichnode.config.file import load_config
 
@@ -69,6 +70,17 @@ def test_config_check_says_what_the_services_would_say_of_the_state_folder_and_t
     said = ichnode("config", "check")
     assert (said.code, said.out) == (Exit.USAGE, "")
     assert "weights/none/card.toml cannot be read: No such file or directory." in said.err
+
+
+def test_a_state_folder_that_this_user_may_not_look_at_is_no_wrong_configuration(tmp_path, plain_user):
+    closed = tmp_path / "closed"
+    (closed / "state").mkdir(parents=True)
+    closed.chmod(0)
+    plain_user()
+    with pytest.raises(PermissionError):
+        (closed / "state").exists()
+
+    check_state_dir(closed / "state")
 
 
 @pytest.mark.parametrize("verb", ["receive", "work", "deliver", "run"])
