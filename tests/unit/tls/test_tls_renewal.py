@@ -89,10 +89,10 @@ def test_a_pair_that_is_not_yet_valid_is_used_from_its_hour_on(authority, place,
 
 def test_a_good_pair_after_a_bad_one_is_used_at_once(authority, place, peer):
     put(authority.issue(), place)
-    node = Node(place)
+    new = authority.issue()
+    node = Node(place)  # with a clock that stands: what is issued later may not be valid yet
     put(authority.issue(days=-1), place)
     node.context.current()
-    new = authority.issue()
 
     put(new, place)
 
