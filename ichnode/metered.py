@@ -1,7 +1,7 @@
 """Data sets from outside, read element by element and no further than their size pays for."""
 
 from collections.abc import Callable, Iterable
-from io import SEEK_SET, BytesIO
+from io import SEEK_END, SEEK_SET, BytesIO
 from struct import error as struct_error
 from threading import Lock
 from typing import BinaryIO, Final, Self, cast
@@ -23,9 +23,11 @@ ODD: Final = (
 
 TOO_MANY: Final = "The data set has more elements and items than any image."
 ITEM: Final = b"\xfe\xff\x00\xe0"
+CHARACTER_SETS: Final = b"\x08\x00\x05\x00"  # (0008,0005)
+HEAD_BYTES: Final = 8  # of an item, and of an element with its length or before it
 ITEM_REACHES: Final = 5  # of an empty item: 650 bytes
-BYTES_A_REACH: Final = 200
-SMALL: Final = 20_000  # reaches, 4 MB: a CT slice takes some hundreds
+BYTES_A_REACH: Final = 180
+SMALL: Final = 20_000  # reaches, 3.6 MB of values: a CT slice takes some hundreds
 ONE_AT_A_TIME: Final = Lock()
 
 CHARACTER_SET: Final = "iso8859"  # of text that is only counted
@@ -34,8 +36,9 @@ Element = DataElement | RawDataElement
 
 
 class Budget:
-    """What may be read, in reaches: one stands for some 200 bytes of memory, as an element of 8 bytes takes. To be held
-    with ``with`` until what was read is let go: whatever is large is read by one thread at a time."""
+    """What may be read, in reaches: one is an empty element, which takes 380 bytes of memory, or 180 bytes of a value,
+    which pydicom may hold twice. To be held with ``with`` until what was read is let go: whatever is large is read by
+    one thread at a time."""
 
     def __init__(self, reaches: int) -> None:
         self._left = reaches
@@ -66,16 +69,20 @@ class Budget:
 
 
 class Metered:
-    """A source that costs its reader: a reach each time, more for many bytes and for an item's head, of which pydicom
-    makes a Dataset whatever tag it bears. Before that, and before nothing else, it asks twice where it stands."""
+    """A source that costs its reader, before anything is copied: a reach each time, more for many bytes and for an
+    item's head, of which pydicom makes a Dataset whatever tag it bears; before that it asks twice where it stands.
+    Specific Character Set, which it takes apart as it reads, costs a reach a byte."""
 
     def __init__(self, source: BinaryIO, budget: Budget) -> None:
         self._source, self._budget = source, budget
+        here = source.tell()
+        self._end = source.seek(0, SEEK_END)
+        source.seek(here)
         self._told = 0
+        self._head = b""
 
     def seek(self, offset: int, whence: int = SEEK_SET) -> int:
         """As that of the source."""
-        self._told = 0
         return self._source.seek(offset, whence)
 
     def tell(self) -> int:
@@ -85,11 +92,18 @@ class Metered:
 
     def read(self, size: int = -1) -> bytes:
         """As that of the source. Raises Rejected."""
+        left = max(self._end - self._source.tell(), 0)
+        self._pay(left if size < 0 else min(size, left))
         data = self._source.read(size)
-        is_head = self._told > 1 and len(data) == len(ITEM) + 4
-        self._told = 0
-        self._budget.spend(ITEM_REACHES if is_head else 1 + len(data) // BYTES_A_REACH)
+        if len(data) == HEAD_BYTES:
+            self._head = data
         return data
+
+    def _pay(self, size: int) -> None:
+        is_item = self._told > 1 and size == HEAD_BYTES
+        self._told = 0
+        bytes_a_reach = 1 if self._head.startswith(CHARACTER_SETS) else BYTES_A_REACH
+        self._budget.spend(ITEM_REACHES if is_item else 1 + size // bytes_a_reach)
 
 
 def read_elements(

@@ -4,6 +4,7 @@ import hashlib
 import math
 import re
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, Final
 
 from pydicom.charset import python_encoding
@@ -29,6 +30,8 @@ LARGEST_IS: Final = 2**31 - 1  # PS3.5 6.2: Integer String
 LARGEST_POSITION_MM: Final = 1e5  # a hundred metres: no scanner says more and means it
 LARGEST_COSINE: Final = 1.01  # with what rounding adds
 THICKNESS_MM: Final = (1e-3, 1e3)
+LONGEST_TEXT_BYTES: Final = 1024  # of all values: none of those read here may have more than 64 characters (PS3.5 6.2)
+MOST_POSITIONS: Final = 10_000  # of one image: twenty rotations of 320 rows are 6,400
 KEY_DIGITS: Final = 16
 # What stands for a patient who is not known, letters alone. Those of the second line are numbered, and the numbers are
 # given again: TRAUMA 3 is another person tonight. A longer number is a date or a count, and somebody's.
@@ -46,7 +49,8 @@ ASCII_SETS: Final = ("", "ISO_IR 6", "ISO 2022 IR 6")  # pydicom reads these as 
 def facts_of(ds: Dataset) -> InstanceFacts:
     """Reads the facts from a header, with or without pixel data. Never raises: what is odd counts as absent.
 
-    So does a number that cannot be meant: a position beyond 1e5 mm, a thickness outside 0.001 to 1000 mm.
+    So does a number that cannot be meant, a position beyond 1e5 mm, a thickness outside 0.001 to 1000 mm; and what is
+    longer than it may be, texts of more than 1 KiB, positions of more than 10,000 frames.
     Values are read as bytes where pydicom has not converted them yet, so that no warning quotes patient data.
     """
     frame = _Frames(ds)
@@ -115,12 +119,13 @@ class _Frames:
         return None if numbers is None else (*numbers[:3], *numbers[3:])  # type: ignore[return-value]
 
     def positions(self) -> tuple[Vector3, ...]:
-        """One position a frame, mm; frames without a sound one are left out."""
+        """One position a frame, mm; frames without a sound one are left out. None where there are too many."""
         own = text(self._ds, _POSITION)
-        found = [own] if own else [text(group, _POSITION) for group in self.groups("PlanePositionSequence")]
+        found = [own] if own else (text(group, _POSITION) for group in self.groups("PlanePositionSequence"))
         read = (_numbers(each, 3, largest=LARGEST_POSITION_MM) for each in found)
-        sound = (numbers for numbers in read if numbers is not None)
-        return tuple((x, y, z) for x, y, z in sound)
+        sound = ((x, y, z) for x, y, z in filter(None, read))
+        positions = tuple(islice(sound, MOST_POSITIONS + 1))
+        return positions if len(positions) <= MOST_POSITIONS else ()
 
 
 _POSITION: Final = "ImagePositionPatient"
@@ -128,7 +133,7 @@ _ORIENTATION: Final = "ImageOrientationPatient"
 
 
 def _raw(ds: Dataset, keyword: str) -> bytes:
-    """The bytes of an element; for one that was set in code, what they would be."""
+    """The bytes of an element; for one that was set in code, what they would be. None of what is too long."""
     try:
         element = ds.get_item(Tag(keyword))
     except ODD:
@@ -137,7 +142,7 @@ def _raw(ds: Dataset, keyword: str) -> bytes:
     if value is None or element.VR == "SQ":  # items where the standard has a text say nothing
         return b""
     if isinstance(element, RawDataElement) or isinstance(value, bytes):
-        return bytes(value).strip(b" \0")
+        return bytes(value).strip(b" \0") if len(value) <= LONGEST_TEXT_BYTES else b""
     if isinstance(value, str) or not isinstance(value, Sequence):
         return str(value).strip().encode()
     return "\\".join(str(each).strip() for each in value).encode()
@@ -161,6 +166,9 @@ def _plain(decoded: str) -> str:
 
 def _items(ds: Dataset, keyword: str) -> list[Dataset]:
     try:
+        element = ds.get_item(Tag(keyword))
+        if isinstance(element, RawDataElement) and element.VR not in (None, "SQ", "UN"):
+            return []  # pydicom would make numbers and texts of it
         value = ds[keyword].value
         if isinstance(value, bytes):
             return []

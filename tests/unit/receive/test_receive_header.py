@@ -10,7 +10,7 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pynetdicom.dsutils import encode
 
-from ichnode.receive.header import accession_key, facts_of
+from ichnode.receive.header import LONGEST_TEXT_BYTES, accession_key, facts_of
 from ichnode.receive.part10 import read_header
 
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -144,6 +144,25 @@ def test_items_where_the_standard_has_a_text_say_nothing():
     assert facts_of(ds) == facts_of(Dataset())
 
 
+@pytest.mark.parametrize("filler", [b"x", b"\\", " 头".encode()])
+def test_a_text_longer_than_any_counts_as_absent(filler):
+    longest = (b"HEAD" + filler * LONGEST_TEXT_BYTES)[:LONGEST_TEXT_BYTES]
+    keywords = ("ImageType", "SeriesDescription", "ImagePositionPatient", "PatientID", "PatientName", "StudyDate")
+
+    assert facts_of(raw(**dict.fromkeys(keywords, longest + b" "))) == facts_of(Dataset())
+    assert facts_of(raw(SeriesDescription=longest)).description.startswith("HEAD")
+    assert facts_of(raw(ImageType=longest)).image_type[0].startswith("HEAD")
+
+
+def test_a_long_value_where_the_standard_has_items_is_not_taken_apart():
+    """Of 64 KB of a Decimal String pydicom makes 13 MB of numbers, and a frame may have one."""
+    per_frame = RawDataElement(Tag("PerFrameFunctionalGroupsSequence"), "DS", 64_000, b"1\\" * 32_000, 0, False, True)
+    ds = Dataset({per_frame.tag: per_frame})
+
+    assert facts_of(ds) == facts_of(Dataset())
+    assert ds.get_item(per_frame.tag) is per_frame
+
+
 def test_two_patients_are_told_apart_and_not_named():
     one = facts_of(raw(PatientID=b"4711"))
     padded = facts_of(raw(PatientID=b"4711 "))
@@ -153,13 +172,22 @@ def test_two_patients_are_told_apart_and_not_named():
     assert "4711" not in repr(one)
 
 
-def test_an_enhanced_image_gives_the_positions_of_all_its_frames():
-    def item(**elements):
-        ds = Dataset()
-        for keyword, value in elements.items():
-            setattr(ds, keyword, value)
-        return ds
+def item(**elements):
+    ds = Dataset()
+    for keyword, value in elements.items():
+        setattr(ds, keyword, value)
+    return ds
 
+
+@pytest.mark.parametrize(("frames", "positions"), [(12, 12), (13, 0)])
+def test_positions_of_more_frames_than_any_image_has_count_as_absent(frames, positions, monkeypatch):
+    monkeypatch.setattr("ichnode.receive.header.MOST_POSITIONS", 12)
+    groups = [item(PlanePositionSequence=Sequence([item(ImagePositionPatient=[0, 0, z])])) for z in range(frames)]
+
+    assert len(facts_of(item(PerFrameFunctionalGroupsSequence=Sequence(groups))).positions) == positions
+
+
+def test_an_enhanced_image_gives_the_positions_of_all_its_frames():
     ds = item(
         Modality="CT",
         SharedFunctionalGroupsSequence=Sequence(

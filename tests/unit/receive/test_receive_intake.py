@@ -1,5 +1,6 @@
 import gc
 import tracemalloc
+import weakref
 from io import BytesIO
 
 import pytest
@@ -304,6 +305,26 @@ def test_a_large_instance_is_not_copied_over_and_over(store_one, db, store, make
         tracemalloc.stop()
 
     assert peak < 4 << 20
+
+
+def test_a_header_is_let_go_before_the_next_large_one_is_read(store_one, make_slice, monkeypatch):
+    """Its instance is hashed and written when it no longer holds up the others."""
+    headers, there = [], []
+    facts_of, content_key = intake.facts_of, intake.content_key
+
+    def noted(header):
+        headers.append(weakref.ref(header))
+        return facts_of(header)
+
+    def then(*content):
+        there.append(headers[0]())
+        return content_key(*content)
+
+    monkeypatch.setattr(intake, "facts_of", noted)
+    monkeypatch.setattr(intake, "content_key", then)
+
+    assert store_one(make_slice()).outcome is Outcome.KEPT
+    assert there == [None]
 
 
 def test_counts_of_rows_stay_small_when_everything_comes_three_times(store_one, db, make_slice):

@@ -163,8 +163,73 @@ def test_sequences_within_sequences_are_paid_for_by_what_is_copied_whatever_they
         read_header(BytesIO(nested(400, stated_ob(2**20), vr=vr)), EXPLICIT)
 
 
-def stated_ob(size):
-    return struct.pack("<HH2sHI", 0x0009, 0x1011, b"OB", 0, size) + bytes(size)
+def stated_ob(size, tag=(0x0009, 0x1011)):
+    return struct.pack("<HH2sHI", *tag, b"OB", 0, size) + bytes(size)
+
+
+LARGE = 32 * 2**20
+PIXELS = (0x7FE0, 0x0010)
+
+
+class Turnstile:
+    """In the place of the lock: what its threads hold when they come to it."""
+
+    def __init__(self):
+        self.held = []
+
+    def acquire(self):
+        self.held.append(tracemalloc.get_traced_memory()[1])
+
+    def release(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("data_set", "syntax"),
+    [
+        (stated_ob(LARGE), EXPLICIT),
+        (deflated(stated_ob(LARGE)), DEFLATED),
+        (deflated(stated_ob(LARGE, PIXELS)), DEFLATED),
+    ],
+    ids=["value", "deflated value", "deflated pixels"],
+)
+def test_what_becomes_large_waits_for_the_others_while_it_is_small(data_set, syntax, monkeypatch):
+    turnstile, message = Turnstile(), BytesIO(data_set)
+    monkeypatch.setattr("ichnode.metered.ONE_AT_A_TIME", turnstile)
+    tracemalloc.start()
+    try:
+        read_header(message, syntax)
+    finally:
+        tracemalloc.stop()
+
+    (held,) = turnstile.held
+    assert held < 8 * 2**20
+
+
+def test_what_is_inflated_is_paid_for_even_if_it_is_not_read(monkeypatch):
+    monkeypatch.setattr("ichnode.receive.part10.REACHES", 100_000)
+    pixels = stated_ob(LARGE, PIXELS)
+
+    assert len(read_header(BytesIO(pixels), EXPLICIT)) == 0
+    with pytest.raises(Rejected, match="more elements and items"):
+        read_header(BytesIO(deflated(pixels)), DEFLATED)
+
+
+def test_a_length_is_paid_for_by_what_is_there_and_not_by_what_it_claims():
+    claim = struct.pack("<HHI", 0x0009, 0x1010, 0xFFFFFF00) + b"x"
+
+    with pytest.raises(Rejected, match="middle of its header"):
+        read_header(BytesIO(claim), IMPLICIT)
+
+
+CHARACTER_SETS = struct.pack("<HH2sHI", 0x0008, 0x0005, b"UC", 0, 2**21) + b"\\" * 2**21
+
+
+@pytest.mark.parametrize("data_set", [CHARACTER_SETS, nested(1, CHARACTER_SETS)], ids=["at the top", "in an item"])
+def test_character_sets_without_number_are_refused_before_they_are_taken_apart(data_set):
+    """pydicom looks them up as it reads: a list of them, twice copied, and a warning for each that nobody knows."""
+    with pytest.raises(Rejected, match="more elements and items"):
+        read_header(BytesIO(data_set), EXPLICIT)
 
 
 def test_a_large_header_is_read_when_the_one_before_it_is_let_go():
@@ -228,7 +293,7 @@ def test_an_enhanced_image_with_every_functional_group_is_read_however_well_it_i
     assert len(header.PerFrameFunctionalGroupsSequence) == 2000
 
 
-@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, DEFLATED])
 def test_an_image_of_a_thousand_frames_is_read(make_slice, syntax):
     ds = make_slice(PixelData=bytes(1000 * 128 * 128 * 2), NumberOfFrames=1000)
     del ds.ImagePositionPatient
