@@ -202,7 +202,7 @@ def _open_revision(connection: Connection, instance: NewInstance, now: float) ->
         "person_key": instance.facts.person_key,
         "state": SeriesState.RECEIVING,
         "calling_ae": instance.calling_ae,
-        "transfer": Transfer.NONE,
+        "transfer": Transfer.OPEN if latest is not None and latest["transfer"] == Transfer.OPEN else Transfer.NONE,
         "first_at": now,
         "last_at": now,
         "decision": Decision.PENDING,

@@ -4,7 +4,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final
 
 from pynetdicom import AE, evt
@@ -15,10 +14,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from ichnode.queue.database import Database
 from ichnode.queue.intake import remark
 from ichnode.queue.series import cut_open_transfers
+from ichnode.receive.awaited import awaited_in, still_awaited
 from ichnode.receive.calls import arrival_of, caller_of, is_tls
 from ichnode.receive.commitment import CommitmentScp
 from ichnode.receive.gate import STRANGER, Gate
-from ichnode.receive.intake import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Outcome, Taken, series_of, take
+from ichnode.receive.intake import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Outcome, Taken, take
 from ichnode.receive.listen import Listener, listen
 from ichnode.receive.marks import Marks
 from ichnode.receive.reception import Reception
@@ -216,22 +216,13 @@ class Receiver:
             where = trace(error)  # not its message, which might quote patient data
             log.error("an instance was not understood: %s", where, extra={"action": "store"})  # noqa: TRY400
             taken = Taken(status=CANNOT_UNDERSTAND, outcome=Outcome.REFUSED, why="an unexpected error")
-        awaited_in = self._awaited_in(event) if taken.status == OUT_OF_RESOURCES else ""
+        series = awaited_in(event, self._db) if taken.status == OUT_OF_RESOURCES else ""
+        if series:
+            self.transfers.sends(event.assoc, series)
+            self._marks.open_later(series)
         tally = self._tallies.setdefault(event.assoc, Tally())
-        tally.notes(taken, str(event.request.AffectedSOPInstanceUID), awaited_in=awaited_in)
+        tally.notes(taken, str(event.request.AffectedSOPInstanceUID), awaited_in=series)
         return taken.status
-
-    def _awaited_in(self, event: Event) -> str:
-        """The series of an instance that there is no room for; empty where none can wait for it. Never raises."""
-        try:
-            series = series_of(arrival_of(event, calling_ae=""))
-            if series and self.transfers.sends(event.assoc, series):
-                with suppress(OSError, SQLAlchemyError):  # its end is noted, or later
-                    self._marks.open(series)
-        except Exception as error:  # noqa: BLE001
-            log.error("a refused instance was not understood: %s", trace(error), extra={"action": "store"})  # noqa: TRY400
-            return ""
-        return series
 
     def _in_time(self, event: Event) -> Taken:
         """Takes an instance when it is its turn. Out of turn for too long is "out of resources", which is transient."""
@@ -249,7 +240,8 @@ class Receiver:
         arrival = arrival_of(event, calling_ae=caller_of(event.assoc)[0])
         taken = take(arrival, db=self._db, store=self._store, floor_bytes=self._settings.floor_bytes, now=self._clock())
         uid = taken.series_instance_uid
-        if uid and self.transfers.sends(event.assoc, uid):
+        if uid:
+            self.transfers.sends(event.assoc, uid)
             self._marks.open(uid)
         reception = self._receptions.setdefault(event.assoc, Reception(self._trail, *caller_of(event.assoc)))
         reception.notes(taken, arrival.sop_class_uid)
@@ -281,7 +273,7 @@ class Receiver:
         self._gate.ends(association)
         tally, reception = self._tallies.pop(association, None), self._receptions.pop(association, None)
         # Who was told that there is no room comes again: until then quiet does not mean complete.
-        awaited = tally.awaited.values() if tally else ()
+        awaited = still_awaited(tally.awaited, self._db) if tally else ()
         self._marks.end(self.transfers.ends(association, in_order=in_order, awaited=awaited))
         try:
             if reception is not None:

@@ -48,17 +48,16 @@ class Transfers:
             if association in self._began:  # else it has ended already
                 self._gone.setdefault(association, next(self._moments))
 
-    def sends(self, association: Any, series_instance_uid: str) -> bool:
-        """Notes that the association sends this series. True when it is its first instance of it."""
+    def sends(self, association: Any, series_instance_uid: str) -> None:
+        """Notes that the association sends this series."""
         with self._lock:
             senders = self._series[series_instance_uid]
             if association in senders.open:
-                return False
+                return
             senders.open.add(association)
             if association not in self._gone and association in self._began:
                 began, caller = self._began[association]
                 senders.youngest[caller] = max(began, senders.youngest.get(caller, 0))
-            return True
 
     def ends(self, association: Any, *, in_order: bool, awaited: Collection[str] = ()) -> dict[str, Transfer]:
         """Notes the association's end. Returns the series that no other one still sends, and how they stand.

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ except (ImportError, OSError):
 
 SEEDS = range(3)  # the moments: so many seconds after the first instance is sent
 LONGEST_S = 20.0
+QUIET_S = 15  # the sender is back within it: else what came before the cut makes a revision of its own
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def node(make_node, orthanc, kept):
         wait_until(lambda: node.state_dir.is_mount() or disk.poll() is not None, "the disk is there")
         if disk.poll() is not None:
             pytest.skip("no right to mount a FUSE")
-        node.configure([orthanc])
+        node.configure([orthanc], {"series": {"quiet_s": QUIET_S, "study_quiet_s": 1, "give_up_s": 600}})
         node.bleed(PHANTOM_BLEED)
         yield node
     finally:
@@ -60,7 +62,7 @@ def test_after_a_power_cut_every_acknowledged_instance_is_whole_and_its_study_go
     node.start()
     paths = written(phantom(f"power-{seed}"), tmp_path / "sent")
     study, statuses = study_of(paths[0]), {}
-    sender = threading.Thread(target=lambda: [statuses.update(send([path], node.port)) for path in paths])
+    sender = threading.Thread(target=_send_slowly, args=(paths, node.port, statuses))
     sender.start()
     sender.join(random.Random(seed).uniform(0.5, LONGEST_S))
 
@@ -81,6 +83,13 @@ def test_after_a_power_cut_every_acknowledged_instance_is_whole_and_its_study_go
     assert node.history(study)[-1]["instances"] == len(paths)
     assert {kind: len(found) for kind, found in orthanc.objects(study).items() if kind != "SC"} == {"SEG": 1, "SR": 1}
     assert orthanc.uids(study) == node.made(study)
+
+
+def _send_slowly(paths, port, statuses) -> None:
+    """One association a slice, spread over the time in which the power is cut."""
+    for path in paths:
+        statuses.update(send([path], port))
+        time.sleep(LONGEST_S / len(paths))
 
 
 def cut(node) -> None:

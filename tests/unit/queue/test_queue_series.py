@@ -50,6 +50,19 @@ def test_a_late_slice_makes_a_new_revision_that_supersedes_the_first_when_it_set
     assert [s.id for s in study.series] == [late.id]
 
 
+def test_a_late_slice_of_an_association_that_is_still_open_makes_a_revision_that_a_crash_cuts(db, make_instance):
+    record(db, make_instance(1), now=0)
+    (row,) = receiving(db)
+    mark_transfer(db, row.series_instance_uid, Transfer.OPEN)
+    assert settle(db, row.id, missing=0, text="given up", now=900)
+
+    record(db, make_instance(2), now=901)
+
+    cut_open_transfers(db)
+    (late,) = receiving(db)
+    assert (late.revision, late.transfer) == (2, Transfer.CUT)
+
+
 def test_a_slice_that_comes_while_the_sweep_thinks_keeps_the_series_open(db, make_instance):
     record(db, make_instance(1), now=0)
     (row,) = receiving(db)

@@ -1,5 +1,8 @@
 """How transfers stand in the queue, also when it cannot be written at the moment they end."""
 
+import threading
+import time
+
 import pytest
 from sqlalchemy.exc import OperationalError
 
@@ -74,3 +77,55 @@ def test_what_else_is_to_be_told_of_an_association_is_told_though_the_queue_cann
 
     wait_until(lambda: "association from MODALITY released: 1 kept" in caplog.text)
     assert not receiver._receptions
+
+
+def test_nobody_waits_for_a_queue_that_another_thread_waits_for(db, monkeypatch):
+    entered, goes_on = threading.Event(), threading.Event()
+
+    def waits(*_args):
+        entered.set()
+        assert goes_on.wait(10)
+
+    monkeypatch.setattr(marks, "mark_transfer", waits)
+    noted = marks.Marks(db)
+    writer = threading.Thread(target=noted.end, args=({"1.2": Transfer.CLOSED},))
+    writer.start()
+    assert entered.wait(10)
+
+    began = time.monotonic()
+    noted.end({"1.3": Transfer.CUT})
+    noted.open_later("1.4")
+    noted.catch_up()
+    took = time.monotonic() - began
+
+    goes_on.set()
+    writer.join(10)
+    assert took < 1
+
+
+def test_what_is_left_by_others_is_written_by_who_writes(db, monkeypatch):
+    written, noted = [], marks.Marks(db)
+
+    def writes(_db, uid, transfer):
+        written.append((uid, transfer))
+        if uid == "1.2":
+            noted.end({"1.3": Transfer.CUT})  # as another thread would, which finds this one at it
+
+    monkeypatch.setattr(marks, "mark_transfer", writes)
+    noted.open("1.2")
+
+    assert written == [("1.2", Transfer.OPEN), ("1.3", Transfer.CUT)]
+
+
+def test_an_opening_that_failed_is_tried_again_with_the_next_image(db, request, monkeypatch):
+    unlock = request.getfixturevalue("locked")
+    noted, written = marks.Marks(db), []
+    with pytest.raises(OperationalError):
+        noted.open("1.2")
+    unlock()
+    monkeypatch.setattr(marks, "mark_transfer", lambda _db, uid, transfer: written.append((uid, transfer)))
+
+    noted.open("1.2")
+    noted.open("1.2")
+
+    assert written == [("1.2", Transfer.OPEN)]

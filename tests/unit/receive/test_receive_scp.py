@@ -1,6 +1,7 @@
 import logging
 import threading
 import time
+import unittest.mock
 
 import pytest
 from pydicom import dcmread
@@ -11,7 +12,7 @@ from sqlalchemy import func, select
 from ichnode.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from ichnode.domain.identity import MANUFACTURER, MODEL_NAME
 from ichnode.domain.states import Transfer
-from ichnode.queue.series import receiving
+from ichnode.queue.series import cut_open_transfers, receiving
 from ichnode.queue.tables import AUDIT, INSTANCES
 from ichnode.receive import scp
 from ichnode.receive.allow import AllowedPeer
@@ -218,6 +219,74 @@ def test_a_refused_image_keeps_its_own_series_waiting_alone_until_a_later_associ
     association.release()
 
     wait_until(lambda: set(transfers().values()) == {Transfer.CLOSED})
+
+
+def no_room(store):
+    return unittest.mock.patch.object(type(store), "free_bytes", return_value=1000)
+
+
+def test_a_node_that_dies_knows_of_a_series_that_it_was_cut_although_its_first_image_found_no_room(
+    listen, associate, make_slice, db, store
+):
+    association = associate(listen(floor_bytes=1000).port)
+    with no_room(store):
+        assert association.send_c_store(make_slice(1)).Status == 0xA700
+    assert association.send_c_store(make_slice(2)).Status == 0x0000
+
+    assert cut_open_transfers(db) == 1  # as at the next start
+
+
+def test_a_node_that_dies_knows_of_a_series_that_an_image_found_no_room_in_another_association(
+    listen, associate, make_slice, db, store, wait_until
+):
+    receiver = listen(floor_bytes=1000)
+    association = associate(receiver.port)
+    assert association.send_c_store(make_slice(1)).Status == 0x0000
+    association.release()
+    wait_until(lambda: transfer_of(db) is Transfer.CLOSED)
+    with no_room(store):
+        assert associate(receiver.port).send_c_store(make_slice(2)).Status == 0xA700
+
+    receiver.catch_up()
+
+    assert cut_open_transfers(db) == 1
+
+
+@pytest.mark.parametrize("when", ["before it was refused", "after it"])
+def test_a_refused_image_that_another_sender_has_brought_is_not_waited_for(
+    when, listen, associate, make_slice, db, store, wait_until
+):
+    receiver = listen(floor_bytes=1000)
+    first, second = associate(receiver.port), associate(receiver.port, calling="PACS")
+    assert first.send_c_store(make_slice(2)).Status == 0x0000
+    if when == "before it was refused":
+        assert first.send_c_store(make_slice(1)).Status == 0x0000
+    with no_room(store):
+        assert second.send_c_store(make_slice(1)).Status == 0xA700
+    if when == "after it":
+        assert first.send_c_store(make_slice(1)).Status == 0x0000
+
+    first.release()
+    second.release()
+
+    wait_until(lambda: transfer_of(db) is not Transfer.OPEN)
+    assert transfer_of(db) is Transfer.CLOSED
+
+
+def test_a_refused_copy_of_an_image_that_is_there_keeps_its_series_not_open(
+    listen, associate, make_slice, db, store, wait_until
+):
+    receiver = listen(floor_bytes=1000)
+    first, second = associate(receiver.port), associate(receiver.port, calling="PACS")
+    assert first.send_c_store(make_slice(1)).Status == 0x0000
+    first.release()
+    wait_until(lambda: transfer_of(db) is Transfer.CLOSED)
+
+    with no_room(store):
+        assert second.send_c_store(make_slice(1)).Status == 0xA700
+
+    (row,) = receiving(db)
+    assert not receiver.transfers.is_open(row.series_instance_uid)
 
 
 def test_a_refused_image_that_cannot_be_read_keeps_nothing_waiting(
