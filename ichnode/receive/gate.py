@@ -23,7 +23,7 @@ REJECT_LOCAL_LIMIT: Final = (2, 3, 2)  # transient, presentation, local limit ex
 INVALID_PDU: Final = "Evt19"  # PS3.8 9.2: in any state it ends in A-ABORT and a closed connection
 
 STRANGER: Final = "not on the list of allowed peers"
-NO_SYNTAX: Final = "it proposes a presentation context without a transfer syntax"  # PS3.8 9.3.2.2 wants one
+NO_SYNTAX: Final = "it proposes a presentation context that lacks a syntax"  # an abstract one or a transfer one
 ANOTHER_NAME: Final = "its certificate is made out to another name"
 MOST_NAMES: Final = 3  # of a certificate, in words
 LONGEST_NAME: Final = 80
@@ -97,7 +97,7 @@ class Gate:
         why, in_full = _want_of_tls(peer, association.dul.socket.socket)
         if why:
             return self._refused(title, address, REJECT_CALLING_AE, why, in_full=in_full)
-        if not all(c.transfer_syntax for c in _proposed(association)):
+        if not all(c.abstract_syntax and c.transfer_syntax for c in _proposed(association)):
             return self._refused(title, address, REJECT_REQUEST, NO_SYNTAX)
         admitted = _Admitted(peer=peer, title=title, address=address)
         for ended in [a for a in list(self._open) if not a.is_alive()]:

@@ -81,10 +81,11 @@ def test_the_answer_to_a_stranger_does_not_tell_whether_title_or_network_was_wro
     assert answers == {(1, 1, 3)}
 
 
-def test_a_context_without_a_transfer_syntax_is_rejected_and_told(listen, associate, db):
+@pytest.mark.parametrize("left", [0x30, 0x40], ids=["abstract", "transfer"])
+def test_a_context_that_lacks_a_syntax_is_rejected_and_told(left, listen, associate, db):
     receiver = listen(allow=(peer(),))
     request = wire.associate([(1, b"1.2.3", b"1.2")])
-    both, one = wire.item(0x30, b"1.2.3") + wire.item(0x40, b"1.2"), wire.item(0x30, b"1.2.3.4.5.67")
+    both, one = wire.item(0x30, b"1.2.3") + wire.item(0x40, b"1.2"), wire.item(left, b"1.2.3.4.5.67")
     assert len(both) == len(one)
 
     with socket.create_connection(("127.0.0.1", receiver.port), timeout=10) as stranger:
@@ -92,7 +93,7 @@ def test_a_context_without_a_transfer_syntax_is_rejected_and_told(listen, associ
         answer = stranger.recv(64)
 
     assert answer == bytes([3, 0, 0, 0, 0, 4, 0, 1, 1, 1])  # A-ASSOCIATE-RJ: permanent, service user, no reason
-    assert alarms(db) == ["refused FUZZ at 127.0.0.1: it proposes a presentation context without a transfer syntax"]
+    assert alarms(db) == ["refused FUZZ at 127.0.0.1: it proposes a presentation context that lacks a syntax"]
     assert associate(receiver.port).is_established
 
 
